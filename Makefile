@@ -1,0 +1,27 @@
+# The words of the house; install.sh and .ci/run call the same ones.
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: install check test docs bench lab
+
+install:  ## make the environment with everything a developer needs
+	./install.sh dev
+
+check:  ## format, lint, types on two platforms, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform win32
+	$(BIN)/lint-imports
+
+test:  ## what a change must pass
+	./install.sh test
+
+docs:  ## write the tables and sample files that are made from declarations
+	$(BIN)/python -m forewarn_collector.documents
+
+bench:  ## every number we publish, measured again on this machine
+	$(BIN)/python -m benchmarks
+
+lab:  ## what needs root, package managers, FUSE, Wine, QEMU or long loops
+	$(BIN)/pytest -m lab

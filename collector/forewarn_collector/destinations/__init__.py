@@ -1,0 +1,1 @@
+"""Where tickets go: one public module, one DESTINATION.  Nothing in here knows rules or hosts."""

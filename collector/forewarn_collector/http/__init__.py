@@ -1,0 +1,1 @@
+"""The two listeners: limits, servers, and the routes agents use."""

@@ -1,0 +1,1 @@
+"""The operators' pages: server-rendered, no inline script."""

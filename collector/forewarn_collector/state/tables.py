@@ -1,0 +1,332 @@
+"""The tables of the state database, for SQLite and PostgreSQL alike.
+
+Ids are UUIDv7 texts.  Moments are BIGINT microseconds of UTC behind `Moment`.  Whatever belongs
+to a client carries `client_id`, so that every query can be scoped by it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as whole microseconds since 1970 so that it sorts anywhere."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse a naive datetime: nobody could say when it was."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        return (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC datetime."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+# Constraint names are fixed, so that a migration can name them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id(name: str = "id") -> Column[str]:
+    return Column(name, String(36), primary_key=True)
+
+
+def _client() -> Column[str]:
+    return Column("client_id", ForeignKey("clients.id"), nullable=False, index=True)
+
+
+def _json(name: str, default: Any) -> Column[Any]:
+    return Column(name, JSON, nullable=False, default=default)
+
+
+# -- whose it is and where it is -----------------------------------------------------------------
+
+clients = Table(
+    "clients",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    _id(),
+    _client(),
+    Column("name", String(100), nullable=False),
+    Column("zone", String(64), nullable=False, default="UTC"),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("client_id", "name"),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    _id(),
+    Column("number", Integer, nullable=False, unique=True),  # short key of its samples
+    _client(),
+    Column("site_id", ForeignKey("sites.id"), nullable=False, index=True),
+    Column("name", String(255), nullable=False),  # a label, never an identity
+    Column("host_class", String(20), nullable=False, default="server"),
+    Column("system", String(20), nullable=False, default=""),  # linux | windows
+    _json("tags", list),
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("agent_version", String(64), nullable=False, default=""),
+    Column("enrolled_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+host_facts = Table(
+    "host_facts",
+    metadata,
+    Column("host_id", ForeignKey("hosts.id"), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("value", JSON),
+    Column("since", Moment, nullable=False),
+)
+
+enrolment_tokens = Table(
+    "enrolment_tokens",
+    metadata,
+    _id(),
+    Column("hash", String(64), nullable=False, unique=True),
+    _client(),
+    Column("site_id", ForeignKey("sites.id"), nullable=False),
+    Column("host_class", String(20), nullable=False, default="server"),
+    _json("tags", list),
+    Column("max_uses", Integer, nullable=False, default=1),
+    Column("uses", Integer, nullable=False, default=0),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String(100), nullable=False, default=""),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+# Remembers which key a token enrolled, so that a lost answer can be asked for again.
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("token_id", ForeignKey("enrolment_tokens.id"), primary_key=True),
+    Column("host_id", ForeignKey("hosts.id"), primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+
+# -- what is wrong -------------------------------------------------------------------------------
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", String(64), primary_key=True),  # sha256 of client | host | component | rule
+    _client(),
+    Column("host_id", ForeignKey("hosts.id"), nullable=False, index=True),
+    Column("component", String(400), nullable=False),
+    Column("rule", String(100), nullable=False),
+    _json("labels", dict),
+    Column("state", String(10), nullable=False, index=True),  # ok pending firing clearing
+    Column("severity", String(10), nullable=False),
+    Column("data", String(10), nullable=False, default="fresh"),  # fresh stale error
+    Column("value", Float),
+    Column("since", Moment, nullable=False),  # when this state began, in event time
+    Column("seen_until", Moment, nullable=False),  # newest event time judged
+    Column("held_seconds", Float, nullable=False, default=0.0),
+    _json("memory", dict),  # what the rule kind needs besides: baselines, tiers, flaps
+    Column("episode_id", String(36)),
+    Column("changed_at", Moment, nullable=False),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    _id(),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("key", String(64), nullable=False, unique=True),  # hash of what it is about, then #n
+    Column("subject", String(64), nullable=False, index=True),  # the key without #n
+    _client(),
+    Column("site_id", ForeignKey("sites.id"), nullable=False),
+    Column("host_id", ForeignKey("hosts.id"), index=True),
+    Column("component", String(400), nullable=False, default=""),
+    Column("title", String(300), nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("condition", String(10), nullable=False),  # firing cleared stale
+    Column("severity", String(10), nullable=False),
+    Column("priority", String(2), nullable=False),
+    Column("assignee", String(100)),
+    Column("opened_at", Moment, nullable=False),
+    Column("first_response_at", Moment),
+    Column("resolved_at", Moment),
+    Column("closed_at", Moment),
+    Column("changed_at", Moment, nullable=False),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    _id(),
+    Column("alert_key", String(64), nullable=False, index=True),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    _client(),
+    Column("host_id", ForeignKey("hosts.id"), nullable=False, index=True),
+    Column("component", String(400), nullable=False),
+    Column("rule", String(100), nullable=False),
+    Column("severity", String(10), nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    _json("evidence", dict),
+)
+
+ticket_events = Table(
+    "ticket_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    _client(),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(100), nullable=False),  # a person's name, or "forewarn"
+    Column("kind", String(40), nullable=False),
+    _json("data", dict),
+)
+
+# -- telling others ------------------------------------------------------------------------------
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),  # UUIDv7: also the webhook-id, the same on every attempt
+    Column("destination", String(100), nullable=False),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False),
+    _client(),
+    Column("kind", String(20), nullable=False),  # ticket.opened ticket.updated ticket.closed
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("state", String(10), nullable=False, default="queued"),  # delivered dead dropped
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Moment, nullable=False),
+    Column("lease_until", Moment),
+    Column("last_answer", String(500), nullable=False, default=""),
+    Column("settled_at", Moment),
+    Index("ix_outbox_due", "state", "destination", "next_at"),
+    Index("ix_outbox_order", "destination", "ticket_id", "id"),
+)
+
+destination_health = Table(
+    "destination_health",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("failing_since", Moment),
+    Column("open_until", Moment),
+    Column("disabled_at", Moment),
+)
+
+external_references = Table(
+    "external_references",
+    metadata,
+    Column("destination", String(100), primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id"), primary_key=True),
+    Column("reference", String(300), nullable=False),
+)
+
+# -- the engine's own ----------------------------------------------------------------------------
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# When the collector was not listening: subtracted from every deadline.
+downtimes = Table(
+    "downtimes",
+    metadata,
+    Column("began", Moment, primary_key=True),
+    Column("ended", Moment, nullable=False),
+)
+
+about = Table(
+    "about",
+    metadata,
+    Column("name", String(40), primary_key=True),  # collector_id, heartbeat, …
+    Column("value", Text, nullable=False),
+)
+
+# -- people --------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("password_hash", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("clients", JSON),  # list of client ids; null means every client
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("used_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("role", String(20), nullable=False),  # never more than the user's own at use
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("subject", String(200), nullable=False, default=""),
+    _json("data", dict),
+    Column("hash", String(64), nullable=False),  # sha256 of the previous hash and this row
+)

@@ -1,0 +1,73 @@
+"""What a destination is told, and what it can answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+
+class Kind(StrEnum):
+    """What happened to a ticket, as destinations are told."""
+
+    OPENED = "ticket.opened"
+    UPDATED = "ticket.updated"
+    CLOSED = "ticket.closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One thing to tell one destination: the body of DESIGN, under 20 kB, as it will be sent.
+
+    `id` stays the same on every attempt; `ticket_key` from open to close.  `reference` is what
+    the other system answered when the ticket was opened there, or "".
+    """
+
+    id: str
+    kind: Kind
+    ticket_key: str
+    body: bytes
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The other side has it.  `reference` is its own name for the ticket, if it gave one."""
+
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """It may work later: not before `after_seconds`, if the other side said so."""
+
+    reason: str
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Trying again would not help; a person must look.  `gone`: the address wants no more."""
+
+    reason: str
+    gone: bool = False
+
+
+Delivery = Delivered | TryAgain | Refused
+C = TypeVar("C", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination(Generic[C]):
+    """A kind of place tickets go: one module of `destinations`, one DESTINATION.
+
+    `deliver` posts once and never raises for what the network or the other side does.  The
+    headers of the attempt may depend on the moment, hence unix seconds as the last argument.
+    """
+
+    kind: str
+    config: type[C]
+    deliver: Callable[[C, Message, httpx.Client, float], Delivery]
+    describe: Callable[[C], Mapping[str, str]]  # what may be shown of a config: no secrets

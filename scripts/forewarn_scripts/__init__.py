@@ -1,0 +1,1 @@
+"""The shared language of remote work, and the operator's command line."""
