@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install check test docs bench lab
+.PHONY: install check test docs bench lab lock
 
 install:  ## make the environment with everything a developer needs
 	./install.sh dev
@@ -18,10 +18,17 @@ test:  ## what a change must pass
 	./install.sh test
 
 docs:  ## write the tables and sample files that are made from declarations
-	$(BIN)/python -m forewarn_collector.documents
+	$(BIN)/python docs/generate.py
 
 bench:  ## every number we publish, measured again on this machine
 	$(BIN)/python -m benchmarks
 
 lab:  ## what needs root, package managers, FUSE, Wine, QEMU or long loops
 	$(BIN)/pytest -m lab
+
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml lock/build.in
+
+lock:  ## resolve every dependency anew; needs uv
+	$(LOCK) -o lock/agent.txt
+	$(LOCK) --extra collector -o lock/collector.txt
+	$(LOCK) --extra collector --extra dev -o lock/dev.txt

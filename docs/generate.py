@@ -1,0 +1,188 @@
+"""Write every page that is made from declarations: metrics, rules, options, commands.
+
+`python docs/generate.py` writes them, `--check` only says which differ.  A test runs the latter,
+so that a declaration and its page cannot part.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+from forewarn_agent.cli import app as agent_app
+from forewarn_collector.cli import app as collector_app
+from forewarn_collector.rules.own import OWN_RULES
+from forewarn_scripts.cli import app as operator_app
+from typer.main import get_command
+
+from forewarn_agent import config as agent_config
+from forewarn_checks.base import Absence, Check, Rule, State, Threshold, Unit
+from forewarn_checks.base.catalog import all_checks
+from forewarn_checks.base.durations import write_duration
+from forewarn_collector import config as collector_config
+
+ROOT = Path(__file__).resolve().parent.parent
+_MADE = "<!-- Made by `make docs` from the declarations; edits here are lost. -->\n"
+
+
+def number(value: float, unit: Unit) -> str:
+    """Return a threshold as people write it: 20 GiB, 90 %, 7d."""
+    if unit is Unit.BYTES and value >= 2**30:
+        return f"{value / 2**30:g} GiB"
+    if unit is Unit.BYTES and value >= 2**20:
+        return f"{value / 2**20:g} MiB"
+    if unit is Unit.RATIO:
+        return f"{value * 100:g} %"
+    if unit is Unit.SECONDS and value >= 86400:
+        return f"{value / 86400:g} d"
+    return f"{value:g}"
+
+
+def condition(rule: Rule) -> str:
+    """Return in words when a rule fires and when it clears."""
+    if isinstance(rule, Absence):
+        return f"nothing received for {write_duration(rule.after)}"
+    if isinstance(rule, State):
+        return (
+            f"`{rule.metric.name}{_where(rule.where)}` is {rule.when:g}"
+            f" for {write_duration(rule.hold_for)}"
+        )
+    if not isinstance(rule, Threshold):
+        return type(rule).__name__.lower()
+    parts = [_threshold(rule, rule.severity.value, rule)]
+    parts += [_threshold(rule, name.value, level) for name, level in rule.levels.items()]
+    hold = f"held {write_duration(rule.hold_for)}, clears after {write_duration(rule.clear_for)}"
+    return f"`{rule.metric.name}{_where(rule.where)}`: " + "; ".join(parts) + f"; {hold}"
+
+
+def _where(where: object) -> str:
+    labels = dict(where) if isinstance(where, dict) else {}
+    return "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
+
+
+def _threshold(rule: Threshold, severity: str, level: object) -> str:
+    above, below = getattr(level, "above", None), getattr(level, "below", None)
+    sign, mark = ("≥", above) if above is not None else ("≤", below)
+    text = f"{severity} {sign} {number(mark or 0.0, rule.metric.unit)}"
+    extra = getattr(level, "and_", None)
+    if extra is not None:
+        other_sign, other = ("≥", extra.above) if extra.above is not None else ("≤", extra.below)
+        text += f" and `{extra.metric.name}` {other_sign} {number(other or 0.0, extra.metric.unit)}"
+    clear_at = getattr(level, "clear_at", 0.0)
+    return f"{text} (until {number(clear_at, rule.metric.unit)})"
+
+
+def checks_page() -> str:
+    """Return checks/README.md: every check with its metrics, options and rules."""
+    lines = [
+        _MADE,
+        "# What forewarn measures, and what it means\n",
+        "One file, one check; see `CONTRIBUTING.md` for adding one. Units are base units.\n",
+        "| check | every | Linux | Windows | what |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    checks = all_checks().values()
+    for check in checks:
+        systems = ["yes" if r else "no" for r in (check.read_linux, check.read_windows)]
+        lines.append(
+            f"| [{check.name}](#{check.name}) | {write_duration(check.every)} |"
+            f" {systems[0]} | {systems[1]} | {check.help} |"
+        )
+    for check in checks:
+        lines += ["", *_check_section(check)]
+    lines += ["", "## Rules of the collector's own\n", *_rules_table(OWN_RULES)]
+    return "\n".join(lines) + "\n"
+
+
+def _check_section(check: Check) -> Iterator[str]:
+    yield f"## {check.name}\n"
+    yield (
+        f"{check.help} Every {write_duration(check.every)}, given up after"
+        f" {write_duration(check.timeout)}"
+        + (", in a process of its own.\n" if check.in_child else ".\n")
+    )
+    yield "| metric | unit | labels | what |"
+    yield "| --- | --- | --- | --- |"
+    for metric in check.metrics:
+        yield f"| `{metric.name}` | {metric.unit} | {', '.join(metric.labels)} | {metric.help} |"
+    if check.rules:
+        yield ""
+        yield from _rules_table(check.rules)
+    if check.options:
+        yield "\n| option | default | what |"
+        yield "| --- | --- | --- |"
+        for option in check.options:
+            yield f"| `{option.name}` | `{option.default}` | {option.help} |"
+
+
+def _rules_table(rules: tuple[Rule, ...]) -> Iterator[str]:
+    yield "| rule | fires | advice |"
+    yield "| --- | --- | --- |"
+    for rule in rules:
+        yield f"| `{rule.name}` | {condition(rule)} | {rule.advice} |"
+
+
+def commands_page() -> str:
+    """Return docs/commands.md: every command with its options, as `--help` says them."""
+    lines = [_MADE, "# Commands\n"]
+    for name, app in (
+        ("forewarn-agent", agent_app),
+        ("forewarn-collector", collector_app),
+        ("forewarn", operator_app),
+    ):
+        lines += [f"## {name}\n", *_command_lines(name, get_command(app)), ""]
+    return "\n".join(lines)
+
+
+def _command_lines(name: str, command: object) -> Iterator[str]:
+    subcommands = getattr(command, "commands", None)
+    if subcommands:
+        for word, subcommand in subcommands.items():
+            yield from _command_lines(f"{name} {word}", subcommand)
+        return
+    assert isinstance(command, typer.core.TyperCommand)
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    usage = " ".join([name, *((p.name or "").upper() for p in arguments)])
+    yield f"### `{usage}`\n"
+    yield (command.help or "").split("\f")[0].strip() + "\n"
+    for parameter in command.params:
+        help_text = getattr(parameter, "help", None)
+        if parameter.param_type_name == "argument":
+            yield f"- `{(parameter.name or '').upper()}`: {help_text or ''}".rstrip(": ")
+        elif help_text and "--help" not in parameter.opts:
+            yield f"- `{', '.join(parameter.opts)}`: {help_text}"
+    yield ""
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "checks/README.md": checks_page,
+    "docs/agent.toml": agent_config.sample_config,
+    "docs/collector.toml": collector_config.sample_config,
+    "docs/commands.md": commands_page,
+}
+
+
+def differing() -> list[str]:
+    """Return the pages that are not what the declarations say."""
+    return [
+        name
+        for name, make in PAGES.items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != make()
+    ]
+
+
+def main() -> int:
+    """Write what differs, or with ``--check`` only name it; return the exit code."""
+    stale = differing()
+    if "--check" in sys.argv:
+        for name in stale:
+            print(f"{name} differs from the declarations: run `make docs`")
+        return 1 if stale else 0
+    for name in stale:
+        (ROOT / name).write_text(PAGES[name](), "utf-8")
+        print(f"wrote {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
