@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+_WRITES = "forewarn_writes"
+
 
 class Database:
     """The state database of one collector.  Safe to share between threads.
@@ -18,12 +20,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        self._writing = self.engine.execution_options(**{_WRITES: True})
         self._writer = threading.RLock()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Run one transaction.  Do not nest it, and never talk to a network inside it."""
-        with self._writer, self.engine.begin() as connection:
+        with self._writer, self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -68,4 +71,7 @@ def _sqlite_settings(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.execute(text("BEGIN"))
+    # A writer takes the lock at once: one that reads first, while another process commits, could
+    # not be let in later and would fail without waiting.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))

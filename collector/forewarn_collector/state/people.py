@@ -1,0 +1,44 @@
+"""People with a login: made by a command on the collector's own machine, never by a page."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from sqlalchemy import Connection, insert, select
+
+from forewarn_collector.clock import uuid7
+from forewarn_collector.state.tables import users
+
+_HASHER = PasswordHasher()
+
+
+class NameTaken(Exception):
+    """There is a user of this name; the text says what to do."""
+
+
+def create_user(
+    connection: Connection,
+    name: str,
+    password: str,
+    role: str,
+    clients: Collection[str] | None,
+    now: datetime,
+) -> str:
+    """Add a user and return the id.  `clients` are client ids; None means every client.
+
+    Raises NameTaken.
+    """
+    if connection.execute(select(users.c.id).where(users.c.name == name)).scalar() is not None:
+        raise NameTaken(f"user {name!r} exists; choose another name")
+    user_id = uuid7(now)
+    connection.execute(
+        insert(users).values(
+            id=user_id,
+            name=name,
+            password_hash=_HASHER.hash(password),
+            role=role,
+            clients=None if clients is None else sorted(clients),
+            created_at=now,
+        )
+    )
+    return user_id
