@@ -1,0 +1,1 @@
+"""Every number we publish, measured again on the machine at hand."""
