@@ -149,13 +149,17 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Fires while a metric equals `when` for `hold_for`; clears when it has not for `clear_for`."""
+    """Fires while a metric equals `when` for `hold_for`; clears when it has not for `clear_for`.
+
+    `hold_readings` asks for that many readings in a row besides.
+    """
 
     name: str
     metric: Metric
     severity: Severity
     when: float
     hold_for: timedelta = timedelta(0)
+    hold_readings: int = 1
     clear_for: timedelta = timedelta(0)
     where: Mapping[str, str] = field(default_factory=dict)
     title: str

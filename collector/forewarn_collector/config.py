@@ -1,0 +1,369 @@
+"""Read collector.toml: addresses, destinations, changed rules.  Whole and valid, or not at all."""
+
+import re
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+)
+
+from forewarn_collector import selector
+from forewarn_collector.destinations import all_destinations
+from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
+from forewarn_collector.rules.change import (
+    Adjustment,
+    ConditionChange,
+    Duration,
+    LevelChange,
+    RuleChange,
+    ScopeChange,
+)
+from forewarn_collector.toml_place import line_of, resolves, write_path
+
+FILE = "collector.toml"
+PAGE_FILE = "page.toml"  # in rules.d; what a page saved, read last, so it wins
+_RULE_TABLES = frozenset({"rules", "groups"})
+
+
+class ConfigError(Exception):
+    """A file is not what it should be: the text names file, line, key and mend."""
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` or ``[::1]:PORT``.  Raises ValueError."""
+    form = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):(\d{1,5})", text)
+    if form is None or int(form[3]) > 65535:
+        raise ValueError(f'{text!r} is no address to listen on; write "0.0.0.0:8440"')
+    return form[1] or form[2], int(form[3])
+
+
+def _address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", text):
+        raise ValueError('write an address such as "https://monitor.example.com:8440"')
+    return text.rstrip("/")
+
+
+def _selector(text: str) -> str:
+    if selector.parse(text).asks_health:
+        raise ValueError("health is what rules decide; a group cannot depend on it")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retention(_Table):
+    """How long readings are kept, ``[retention]``."""
+
+    raw: Duration = Field(default=timedelta(days=30), description="Every reading.")
+    hourly: Duration = Field(default=timedelta(days=396), description="One value an hour.")
+    daily: Duration = Field(default=timedelta(days=1826), description="One value a day.")
+
+
+class Group(_Table):
+    """Some hosts under one name, ``[groups.NAME]``."""
+
+    select: Annotated[str, AfterValidator(_selector)] = Field(
+        description='Which hosts, e.g. "client:acme tag:db".'
+    )
+
+
+class DestinationEntry(_Table):
+    """One place tickets go, ``[[destinations]]``.  `config` is what its kind asks for besides."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="Its name, yours to choose.")
+    kind: str = Field(description="What it is, e.g. webhook.")
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Networks of ours it may be in, e.g. 10.0.0.0/8; else public only."
+    )
+    config: SerializeAsAny[BaseModel] = Field(description="The fields of its kind.")
+
+
+class _Written(_Table):
+    """What collector.toml holds besides destinations."""
+
+    url: Url = Field(default="", description="Where agents reach this collector.")
+    agents: Address = Field(default="0.0.0.0:8440", description="Where to listen for agents.")
+    operators: Address = Field(default="127.0.0.1:8441", description="Where to listen for people.")
+    pages_url: Url = Field(
+        default="", description="Where people reach the pages; made from operators when empty."
+    )
+    retention: Retention = Field(default_factory=lambda: Retention())
+    rules: Mapping[str, RuleChange] = Field(default_factory=dict)
+    groups: Mapping[str, Group] = Field(default_factory=dict)
+
+
+class CollectorConfig(_Written):
+    """All of collector.toml with what rules.d changes.
+
+    `agents` and `operators` are ``HOST:PORT`` to listen on, `url` is where agents find us and
+    `pages_url` where people do.  `warnings` are sentences for the log.
+    """
+
+    destinations: tuple[DestinationEntry, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def agents_address(self) -> tuple[str, int]:
+        """Host and port to listen on for agents."""
+        return split_address(self.agents)
+
+    @property
+    def operators_address(self) -> tuple[str, int]:
+        """Host and port to listen on for people."""
+        return split_address(self.operators)
+
+    @property
+    def ticket_url(self) -> str:
+        """Return what the address of a ticket begins with, up to its number."""
+        return f"{self.pages_url or f'https://{self.operators}'}/tickets/"
+
+
+def book_of(config: CollectorConfig) -> RuleBook:
+    """Return the rule book of a configuration.  Raises BadRule, which `load` has ruled out."""
+    groups = {name: group.select for name, group in config.groups.items()}
+    return RuleBook(declared(), config.rules, groups)
+
+
+def load(directory: Path) -> CollectorConfig:
+    """Return what the files of an instance say.
+
+    Reads ``collector.toml`` and ``rules.d/*.toml`` (rules and groups only; ``page.toml`` last).
+    Raises ConfigError for the first mistake; nothing is taken by halves.
+    """
+    sources = _Sources([_read(path) for path in _files(directory)])
+    table = sources.merged()
+    try:
+        entries = _destinations(table.pop("destinations", []), directory, sources)
+        written = _Written.model_validate(table)
+    except ValidationError as invalid:
+        raise sources.error_of(invalid) from None
+    config = CollectorConfig.model_construct(
+        **{name: getattr(written, name) for name in _Written.model_fields},
+        destinations=tuple(entry for entry, _ in entries),
+    )
+    try:
+        book = book_of(config)
+    except BadRule as bad:
+        raise sources.error(bad.path, str(bad)) from None
+    loose = tuple(warning for _, warning in entries if warning)
+    return config.model_copy(update={"warnings": (*loose, *book.warnings)})
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One file: where it is, its text, and what the text says."""
+
+    path: Path
+    text: str
+    table: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The files of an instance, the weightiest last."""
+
+    files: list[_Source]
+
+    def merged(self) -> dict[str, Any]:
+        """Return one table; of a key written twice the later file's value holds."""
+        table: dict[str, Any] = {}
+        for source in self.files:
+            _merge(table, source.table)
+        return table
+
+    def error(self, path: Sequence[str | int], text: str) -> ConfigError:
+        """Return the error that says where in which file `path` stands."""
+        where = tuple(path)
+        source = self._source_of(where)
+        line = line_of(source.text, where)
+        return ConfigError(f"{source.path}, line {line}: {write_path(where)}: {text}")
+
+    def error_of(self, invalid: ValidationError, under: Sequence[str | int] = ()) -> ConfigError:
+        """Return the first error of a validation as one of ours."""
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        path: tuple[str | int, ...] = tuple(under)
+        table = self.merged()
+        for part in first["loc"]:
+            # Pydantic also names the branches of unions, which no file holds.
+            if resolves(table, (*path, part)):
+                path = (*path, part)
+        if first["type"] == "missing":
+            path = (*path, first["loc"][-1])
+        return self.error(path, _say(first["type"], first["msg"], str(first["loc"][-1])))
+
+    def _source_of(self, path: tuple[str | int, ...]) -> _Source:
+        for length in range(len(path), 0, -1):
+            for source in reversed(self.files):
+                if resolves(source.table, path[:length]):
+                    return source
+        return self.files[0]
+
+
+def _files(directory: Path) -> list[Path]:
+    extra = sorted((directory / "rules.d").glob("*.toml"), key=lambda p: (p.name == PAGE_FILE, p))
+    return [directory / FILE, *extra]
+
+
+def _read(path: Path) -> _Source:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file; make an instance with "
+            f"forewarn-collector init --dir {path.parent}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigError(f"{path}: cannot be read: {failure}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as bad:
+        raise ConfigError(f"{path}: {bad}; mend the TOML there") from None
+    source = _Source(path, text, table)
+    foreign = [key for key in table if path.name != FILE and key not in _RULE_TABLES]
+    if foreign:
+        raise _Sources([source]).error((foreign[0],), f"belongs into {FILE}, not here")
+    return source
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict):
+            held = into.get(key)
+            into[key] = dict(held) if isinstance(held, dict) else {}
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+# -- destinations --------------------------------------------------------------------------------
+
+
+def _destinations(
+    tables: object, directory: Path, sources: _Sources
+) -> list[tuple[DestinationEntry, str]]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise sources.error(("destinations",), "write each as a table: [[destinations]]")
+    entries = []
+    names: set[str] = set()
+    for index, table in enumerate(tables):
+        entry, warning = _destination(dict(table), directory, ("destinations", index), sources)
+        if entry.name in names:
+            raise sources.error(
+                ("destinations", index, "name"), f"{entry.name} is there twice; rename one"
+            )
+        names.add(entry.name)
+        entries.append((entry, warning))
+    return entries
+
+
+def _destination(
+    table: dict[str, Any], directory: Path, path: tuple[str | int, ...], sources: _Sources
+) -> tuple[DestinationEntry, str]:
+    kinds = all_destinations()
+    kind = table.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise sources.error(
+            (*path, "kind"),
+            f"{kind!r} is no kind of destination{meant(str(kind), kinds)}; "
+            f"there are {', '.join(kinds)}",
+        )
+    common = {key: table.pop(key) for key in ("name", "kind", "allow_networks") if key in table}
+    networks = common.get("allow_networks", [])
+    try:
+        common["allow_networks"] = TypeAdapter(tuple[IPvAnyNetwork, ...]).validate_python(networks)
+    except ValidationError as invalid:
+        raise sources.error_of(invalid, (*path, "allow_networks")) from None
+    warning = ""
+    if "secret_file" in table:
+        table["secret"], warning = _secret(table.pop("secret_file"), directory, path, sources)
+    try:
+        config = kinds[kind].config.model_validate(table)
+        return DestinationEntry.model_validate({**common, "config": config}), warning
+    except ValidationError as invalid:
+        first = invalid.errors(include_input=False)[0]
+        if first["loc"][:1] == ("secret",):
+            message = _say("", first["msg"], "")
+            if first["type"] == "missing":
+                message = "is missing; name a file that holds the secret, readable by us alone"
+            raise sources.error((*path, "secret_file"), message) from None
+        raise sources.error_of(invalid, path) from None
+
+
+def _secret(
+    name: object, directory: Path, path: tuple[str | int, ...], sources: _Sources
+) -> tuple[SecretStr, str]:
+    """Return the secret of a file, and a warning when others may read it, too."""
+    where = (*path, "secret_file")
+    if not isinstance(name, str):
+        raise sources.error(where, "write the name of a file in quotes")
+    file = directory / name
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise sources.error(where, f"cannot be read: {failure}") from None
+    warning = ""
+    if stat.S_IMODE(mode) & 0o077:
+        warning = f"{file} can be read by others; run: chmod 600 {file}"
+    return SecretStr(text.strip()), warning
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+_KEYS = sorted(
+    {
+        field.alias or name
+        for model in (
+            CollectorConfig,
+            Retention,
+            Group,
+            DestinationEntry,
+            Adjustment,
+            ScopeChange,
+            RuleChange,
+            LevelChange,
+            ConditionChange,
+        )
+        for name, field in model.model_fields.items()
+    }
+    | {"url", "secret_file"}
+)
+
+
+def _say(kind: str, message: str, key: str) -> str:
+    """Return a validation message in our words, with what to do."""
+    if kind == "extra_forbidden":
+        return f"is not known here{meant(key, [known for known in _KEYS if known != key])}"
+    if kind == "missing":
+        return "is missing; write it"
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,351 @@
+"""The rule book: what checks declare, what collector.toml changes, and which holds where."""
+
+import difflib
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from forewarn_checks.base import (
+    Absence,
+    Component,
+    Condition,
+    Level,
+    Metric,
+    Rule,
+    Severity,
+    State,
+    Threshold,
+)
+from forewarn_checks.base.catalog import all_checks
+from forewarn_checks.base.durations import write_duration
+from forewarn_collector import selector
+from forewarn_collector.rules.change import (
+    Adjustment,
+    ConditionChange,
+    LevelChange,
+    RuleChange,
+    ScopeChange,
+)
+from forewarn_collector.rules.kinds import KINDS, kind_of
+from forewarn_collector.rules.own import CHECK_FAILED, OWN_RULES
+from forewarn_collector.selector import BadSelector, Key, Selectable, Selector
+
+
+class BadRule(Exception):
+    """A change of a rule makes no sense.  `path` is where it stands in the file."""
+
+    def __init__(self, path: Sequence[str | int], text: str) -> None:
+        super().__init__(text)
+        self.path = tuple(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedRule:
+    """A rule with what the check that declares it says of its metric.
+
+    `metrics` are all of its check, by name; `every` how often the check runs.
+    """
+
+    rule: Rule
+    check: str
+    component: Component
+    every: timedelta
+    metrics: Mapping[str, Metric] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.rule.name
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric it judges; None for silence."""
+        return None if isinstance(self.rule, Absence) else metric_of(self.rule)
+
+    @property
+    def companion(self) -> Metric | None:
+        """The second metric it needs, None for none."""
+        if not isinstance(self.rule, Threshold):
+            return None
+        steps: tuple[Threshold | Level, ...] = (self.rule, *self.rule.levels.values())
+        return next((step.and_.metric for step in steps if step.and_ is not None), None)
+
+
+def metric_of(rule: Rule) -> Metric:
+    """Return the metric of a rule that judges one metric.  Raises TypeError for other kinds."""
+    if isinstance(rule, Threshold | State):
+        return rule.metric
+    raise TypeError(f"{rule.name} judges no single metric")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A rule as it comes, before any file changed it.  `off_for` picks hosts it leaves alone."""
+
+    booked: BookedRule
+    off_for: str = ""
+
+
+def declared() -> tuple[Declared, ...]:
+    """Return every rule of every check, and the collector's own."""
+    found = []
+    for check in all_checks().values():
+        metrics = {metric.name: metric for metric in check.metrics}
+        for rule in check.rules:
+            if type(rule) in KINDS:
+                booked = BookedRule(
+                    rule=rule,
+                    check=check.name,
+                    component=check.component,
+                    every=check.every,
+                    metrics=metrics,
+                )
+                found.append(Declared(booked))
+    for own in OWN_RULES:
+        booked = BookedRule(
+            rule=own.rule,
+            check="collector",
+            component=own.component,
+            every=own.every,
+            metrics={CHECK_FAILED.name: CHECK_FAILED},
+        )
+        found.append(Declared(booked, own.off_for))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """A rule for the hosts a selector picks; `booked` is None where it is switched off."""
+
+    selector: Selector
+    rank: int
+    booked: BookedRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One rule of the book: for everybody, and for some, the most specific scope first."""
+
+    booked: BookedRule | None
+    scopes: tuple[_Scope, ...]
+
+
+class RuleBook:
+    """Every rule as it holds on every host.  Never changes; a new configuration is a new book.
+
+    Raises BadRule when a change makes no sense: then nothing of it is taken.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Declared],
+        changes: Mapping[str, RuleChange] | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        names = [one.booked.name for one in rules]
+        changes, groups = changes or {}, groups or {}
+        for name in changes:
+            if name not in names:
+                raise BadRule(("rules", name), f"there is no rule {name}{meant(name, names)}")
+        self.warnings: tuple[str, ...] = ()
+        self._pages = {
+            one.booked.name: self._page(one, changes.get(one.booked.name), groups) for one in rules
+        }
+        self.warnings = tuple(self._hints())
+
+    def rules(self) -> tuple[BookedRule, ...]:
+        """Return every rule that is on, as it holds where no scope says otherwise."""
+        return tuple(page.booked for page in self._pages.values() if page.booked is not None)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all rules that are on somewhere."""
+        return tuple(name for name in self._pages if self.variants(name))
+
+    def variants(self, name: str) -> tuple[BookedRule, ...]:
+        """Return every form the rule `name` takes on any host; none if it is off everywhere."""
+        page = self._pages[name]
+        forms = (page.booked, *(scope.booked for scope in page.scopes))
+        return tuple(form for form in forms if form is not None)
+
+    def effective(self, name: str, host: Selectable) -> BookedRule | None:
+        """Return the rule `name` as it holds on `host`, or None where it is off.
+
+        Of the scopes that pick the host the most specific one holds, as a whole.
+        """
+        page = self._pages[name]
+        for scope in page.scopes:
+            if scope.selector.matches(host):
+                return scope.booked
+        return page.booked
+
+    def _page(self, one: Declared, change: RuleChange | None, groups: Mapping[str, str]) -> _Page:
+        base, path = one.booked, ("rules", one.booked.name)
+        scopes = []
+        if one.off_for:
+            scopes.append(_Scope(selector.parse(one.off_for), -1, None))
+        if change is None:
+            return _Page(base, tuple(scopes))
+        everywhere = adjust(base, change, path)
+        for index, scope in enumerate(change.scopes):
+            here = (*path, "scopes", index)
+            picked = _picked(scope, groups, here)
+            enabled = change.enabled if scope.enabled is None else scope.enabled
+            booked = adjust(everywhere, scope, here) if enabled is not False else None
+            scopes.append(_Scope(picked, _rank(picked, scope), booked))
+        # Of equals the one written last wins.
+        ranked = sorted(enumerate(scopes), key=lambda one: (-one[1].rank, -one[0]))
+        return _Page(
+            None if change.enabled is False else everywhere, tuple(scope for _, scope in ranked)
+        )
+
+    def _hints(self) -> Iterator[str]:
+        for name in self._pages:
+            for booked in self.variants(name):
+                hold = getattr(booked.rule, "hold_for", timedelta(0))
+                if timedelta(0) < hold < booked.every:
+                    yield (
+                        f"rules.{name}.hold_for is {write_duration(hold)}, but {booked.check} is "
+                        f"read every {write_duration(booked.every)}: it raises at the second "
+                        "reading, unless agents read more often"
+                    )
+
+
+def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) -> BookedRule:
+    """Return the rule with the changed fields.  Raises BadRule with the path of the mistake."""
+    kind = kind_of(booked.rule)
+    values: dict[str, Any] = {}
+    for name in change.model_fields_set - {"enabled", "select", "group", "scopes"}:
+        if name not in kind.fields:
+            known = ", ".join(sorted(_written(one) for one in kind.fields))
+            raise BadRule(
+                (*path, _written(name)),
+                f"{booked.name} is a {kind.name} rule and has no such field; it has {known}",
+            )
+        values[name] = getattr(change, name)
+    if isinstance(booked.rule, Threshold):
+        values = _threshold_values(booked, booked.rule, values, path)
+    rule = replace(booked.rule, **values)
+    for problem in kind.problems(rule):
+        raise BadRule((*path, *problem.field.split(".")), problem.text)
+    for field_name in ("title", "advice"):
+        check_template(getattr(rule, field_name), booked, (*path, field_name))
+    return replace(booked, rule=rule)
+
+
+def _threshold_values(
+    booked: BookedRule, rule: Threshold, values: dict[str, Any], path: Sequence[str | int]
+) -> dict[str, Any]:
+    values = dict(values)
+    for one, other in (("above", "below"), ("below", "above")):
+        if values.get(one) is not None and getattr(rule, one) is None:
+            raise BadRule((*path, one), f"{rule.name} is judged the other way: set {other} instead")
+    if "and_" in values:
+        values["and_"] = _condition(booked, rule.and_, values["and_"], (*path, "and"))
+    if "levels" in values:
+        values["levels"] = _levels(booked, rule, values["levels"], (*path, "levels"))
+    return values
+
+
+def _condition(
+    booked: BookedRule,
+    present: Condition | None,
+    change: ConditionChange | bool | None,
+    path: Sequence[str | int],
+) -> Condition | None:
+    if change is None:
+        return present
+    if isinstance(change, bool):
+        return None
+    metric = booked.metrics.get(change.metric)
+    if metric is None:
+        raise BadRule(
+            (*path, "metric"),
+            f"{change.metric} is no metric of the check {booked.check}"
+            f"{meant(change.metric, booked.metrics)}",
+        )
+    return Condition(metric=metric, above=change.above, below=change.below)
+
+
+def _levels(
+    booked: BookedRule,
+    rule: Threshold,
+    changes: Mapping[Severity, LevelChange],
+    path: Sequence[str | int],
+) -> dict[Severity, Level]:
+    levels = dict(rule.levels)
+    for severity, change in changes.items():
+        here = (*path, str(severity))
+        present = levels.pop(severity, None)
+        if not change.enabled:
+            continue
+        above, below, clear_at, and_ = change.above, change.below, change.clear_at, None
+        if present is not None:
+            above = present.above if above is None else above
+            below = present.below if below is None else below
+            clear_at = present.clear_at if clear_at is None else clear_at
+            and_ = present.and_
+        if clear_at is None:
+            raise BadRule((*here, "clear_at"), "a new level needs a clear_at")
+        condition = _condition(booked, and_, change.and_, (*here, "and"))
+        levels[severity] = Level(above=above, below=below, clear_at=clear_at, and_=condition)
+    return levels
+
+
+def _picked(scope: ScopeChange, groups: Mapping[str, str], path: Sequence[str | int]) -> Selector:
+    if (scope.select is None) == (scope.group is None):
+        raise BadRule(path, 'takes either select = "…" or group = "…"')
+    if scope.group is not None and scope.group not in groups:
+        raise BadRule(
+            (*path, "group"),
+            f"there is no [groups.{scope.group}]{meant(scope.group, groups)}",
+        )
+    try:
+        picked = selector.parse(scope.select or groups[scope.group or ""])
+    except BadSelector as bad:
+        raise BadRule((*path, "select"), str(bad)) from None
+    if picked.asks_health:
+        raise BadRule((*path, "select"), "health is what rules decide; they cannot depend on it")
+    return picked
+
+
+def _rank(picked: Selector, scope: ScopeChange) -> int:
+    """Return how specific a scope is: all 0, client 1, site 2, group 3, host 4."""
+    if scope.group is not None:
+        return 3
+    return max((_RANKS[term.key] for term in picked.terms), default=0)
+
+
+_RANKS = {
+    Key.CLIENT: 1,
+    Key.SITE: 2,
+    Key.TAG: 3,
+    Key.OS: 3,
+    Key.CLASS: 3,
+    Key.HOST: 4,
+    Key.HEALTH: 0,
+}
+
+
+def check_template(template: str, booked: BookedRule, path: Sequence[str | int]) -> None:
+    """Raise BadRule when a title or advice names something no alert of the rule will have."""
+    labels = booked.metric.labels if booked.metric is not None else ()
+    known = {"host", "value", *labels}
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as bad:
+        raise BadRule(path, f"is no template: {bad}") from None
+    for name in names:
+        if name not in known:
+            raise BadRule(path, f"names {{{name}}}; known are {', '.join(sorted(known))}")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` or, without anything alike, nothing."""
+    alike = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {alike[0]}?" if alike else ""
+
+
+def _written(field_name: str) -> str:
+    return field_name.rstrip("_")

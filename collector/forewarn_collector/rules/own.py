@@ -1,0 +1,56 @@
+"""The collector's own rules: what it knows of hosts without any check measuring it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from forewarn_checks.base import Absence, Component, Metric, Rule, Severity, State, Unit
+
+CHECK_FAILED = Metric(
+    "check_failed",
+    Unit.COUNT,
+    "1 while the latest run of a check failed or timed out.",
+    ("check",),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRule:
+    """A rule of the collector.  `off_for` is a selector of hosts it does not judge by itself."""
+
+    rule: Rule
+    component: Component
+    every: timedelta
+    off_for: str = ""
+
+
+OWN_RULES = (
+    OwnRule(
+        rule=Absence(
+            name="HostSilent",
+            severity=Severity.HIGH,
+            after=timedelta(minutes=10),
+            title="{host} is silent",
+            advice="Nothing came from {host} for {value}. Is it switched on and on the network? "
+            "If so, look there at: forewarn-agent status.",
+        ),
+        component=Component("host"),
+        every=timedelta(minutes=1),
+        # People switch these off; only what is theirs to keep running is missed.
+        off_for="class:workstation,roaming",
+    ),
+    OwnRule(
+        rule=State(
+            name="CheckFailing",
+            metric=CHECK_FAILED,
+            severity=Severity.WARNING,
+            when=1.0,
+            hold_readings=3,
+            title="Check {check} fails on {host}",
+            advice="The last runs of {check} on {host} failed, so nothing it watches is known. "
+            "Run there: forewarn-agent once --check {check}",
+        ),
+        component=Component("check", ("check",)),
+        # The longest interval of any check: a gap is judged by the slowest of them.
+        every=timedelta(hours=6),
+    ),
+)
