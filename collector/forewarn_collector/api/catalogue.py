@@ -1,0 +1,103 @@
+"""What is measured and how it is judged: checks, metrics and the rules in force."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+from forewarn_checks.base import Absence, Check, Rule, State, Threshold, Unit
+from forewarn_checks.base.catalog import all_checks
+from forewarn_checks.base.durations import write_duration
+from forewarn_collector.api.guard import Here
+from forewarn_collector.rules.book import BookedRule
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAnswer:
+    """One quantity, in base units."""
+
+    name: str
+    unit: Unit
+    help: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleAnswer:
+    """A rule as it holds where no scope says otherwise.  Durations are written ``5m``."""
+
+    name: str
+    check: str
+    kind: str
+    severity: str
+    metric: str | None
+    above: float | None
+    below: float | None
+    when: float | None
+    clear_at: float | None
+    hold_for: str | None
+    clear_for: str | None
+    after: str | None
+    title: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAnswer:
+    """One thing that is watched."""
+
+    name: str
+    help: str
+    every: str
+    metrics: tuple[MetricAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every check, and every rule that is on."""
+
+    checks: Sequence[CheckAnswer]
+    rules: Sequence[RuleAnswer]
+
+
+def get_checks(collector: Here) -> Catalogue:
+    """Return what is measured and how it is judged."""
+    return Catalogue(
+        tuple(_check(check) for check in all_checks().values()),
+        tuple(_rule(booked) for booked in collector.book.rules()),
+    )
+
+
+def _check(check: Check) -> CheckAnswer:
+    return CheckAnswer(
+        name=check.name,
+        help=check.help,
+        every=write_duration(check.every),
+        metrics=tuple(MetricAnswer(m.name, m.unit, m.help, m.labels) for m in check.metrics),
+    )
+
+
+def _rule(booked: BookedRule) -> RuleAnswer:
+    rule: Rule = booked.rule
+    said = {field.name: getattr(rule, field.name) for field in fields(rule)}
+    return RuleAnswer(
+        name=rule.name,
+        check=booked.check,
+        kind=type(rule).__name__.lower(),
+        severity=str(rule.severity),
+        metric=booked.metric.name
+        if isinstance(rule, Threshold | State | Absence) and booked.metric
+        else None,
+        above=said.get("above"),
+        below=said.get("below"),
+        when=said.get("when"),
+        clear_at=said.get("clear_at"),
+        hold_for=_written(said.get("hold_for")),
+        clear_for=_written(said.get("clear_for")),
+        after=_written(said.get("after")),
+        title=rule.title,
+        advice=rule.advice,
+    )
+
+
+def _written(duration: timedelta | None) -> str | None:
+    return None if duration is None else write_duration(duration)

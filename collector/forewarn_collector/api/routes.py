@@ -1,0 +1,58 @@
+"""Every address of the API, and who may use it."""
+
+from fastapi import Request
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import JSONResponse, Response
+
+from forewarn_collector.api.account import delete_key, get_clients, get_keys, get_me, post_key
+from forewarn_collector.api.catalogue import get_checks
+from forewarn_collector.api.guard import OPEN, Desk
+from forewarn_collector.api.hosts import (
+    get_history,
+    get_host,
+    get_hosts,
+    get_readings,
+    patch_host,
+)
+from forewarn_collector.api.login import login
+from forewarn_collector.api.principal import Role
+from forewarn_collector.api.tickets import get_alerts, get_ticket, get_tickets
+
+PREFIX = "/api/v1"
+
+
+def add(desk: Desk) -> None:
+    """Add the API."""
+    viewer, operator = Role.VIEWER, Role.OPERATOR
+    desk.api("POST", f"{PREFIX}/login", OPEN, login)
+    desk.api("GET", f"{PREFIX}/openapi.json", viewer, get_description, in_schema=False)
+    desk.api("GET", f"{PREFIX}/me", viewer, get_me)
+    desk.api("GET", f"{PREFIX}/keys", viewer, get_keys)
+    desk.api("POST", f"{PREFIX}/keys", viewer, post_key, status=201)
+    desk.api("DELETE", f"{PREFIX}/keys/{{id}}", viewer, delete_key, status=204)
+    desk.api("GET", f"{PREFIX}/clients", viewer, get_clients)
+    desk.api("GET", f"{PREFIX}/checks", viewer, get_checks)
+    desk.api("GET", f"{PREFIX}/hosts", viewer, get_hosts)
+    desk.api("GET", f"{PREFIX}/hosts/{{id}}", viewer, get_host)
+    desk.api("PATCH", f"{PREFIX}/hosts/{{id}}", operator, patch_host)
+    desk.api("GET", f"{PREFIX}/hosts/{{id}}/readings", viewer, get_readings)
+    desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
+    desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)
+    desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
+    desk.api("GET", f"{PREFIX}/tickets/{{number}}", viewer, get_ticket)
+
+
+async def get_description(request: Request) -> Response:
+    """Return the OpenAPI description of this API."""
+    app = request.app
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title="forewarn",
+            version="1",
+            description="Hosts, readings, alerts and tickets. Times are RFC 3339, UTC.",
+            routes=app.routes,
+        )
+        schemes = described.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["key"] = {"type": "http", "scheme": "bearer", "bearerFormat": "fwk_…"}
+        app.openapi_schema = described
+    return JSONResponse(app.openapi_schema)

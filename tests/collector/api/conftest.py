@@ -1,0 +1,274 @@
+"""Two clients of the same shape in one collector, people of every role, and a clock to turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import insert
+
+from forewarn_checks.base import Lane, Outcome
+from forewarn_collector.api.app import operators_app
+from forewarn_collector.api.people import find_person, make_key, open_session
+from forewarn_collector.api.principal import Role
+from forewarn_collector.clock import uuid7
+from forewarn_collector.rules.book import RuleBook, declared
+from forewarn_collector.samples import (
+    Arrival,
+    CheckStatus,
+    Points,
+    Reading,
+    Series,
+    Shape,
+)
+from forewarn_collector.state.database import Database, open_sqlite
+from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place
+from forewarn_collector.state.people import create_user
+from forewarn_collector.state.tables import (
+    alerts,
+    episodes,
+    metadata,
+    ticket_events,
+    tickets,
+)
+
+START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+PASSWORD = "correct horse battery staple"
+
+
+class Store:
+    """A sample store that knows one reading, one run and one series of every host."""
+
+    def __init__(self) -> None:
+        self.heard: dict[int, int] = {}
+
+    def shape(self, metric: str, labels: Mapping[str, str]) -> int:
+        return 0
+
+    def shapes(self) -> Sequence[Shape]:
+        return ()
+
+    def append(self, arrivals: Sequence[Arrival]) -> None:
+        raise NotImplementedError
+
+    def mark(self, host: int, spool: str, lane: Lane) -> int:
+        return -1
+
+    def last_received(self) -> Mapping[int, int]:
+        return self.heard
+
+    def new_points(self, after: int, limit: int = 500_000) -> Points:
+        raise NotImplementedError
+
+    def latest(self, host: int) -> Sequence[Reading]:
+        return [Reading("disk_used_ratio", {"mountpoint": f"/srv{host}"}, 0.5, 1, 2)]
+
+    def statuses(self, host: int | None = None) -> Mapping[int, Sequence[CheckStatus]]:
+        return {host or 0: [CheckStatus("disk", Outcome.OK, "", 1, 2, 0.01)]}
+
+    def history(
+        self, host: int, metric: str, since: int, until: int, steps: int = 500
+    ) -> Sequence[Series]:
+        value = np.array([0.5, float("nan")])
+        at = np.array([since, since + 1])
+        return [Series({"mountpoint": f"/srv{host}"}, at, value, value, value)]
+
+    def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
+        return ()
+
+    def forget(self, before: int) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class World:
+    """A collector whose clock the test turns."""
+
+    directory: Path
+    database: Database
+    hosts: Hosts
+    store: Store = field(default_factory=Store)
+    book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
+    at: datetime = START
+    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    app: FastAPI = field(init=False)
+    client_ids: dict[str, str] = field(default_factory=dict)
+    host_ids: dict[str, str] = field(default_factory=dict)
+    ticket_numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        return lambda: self.at
+
+    def wait(self, **span: float) -> None:
+        self.at += timedelta(**span)
+
+    def person(self, name: str, role: Role, *clients: str) -> None:
+        """Add somebody who sees the named clients, or all when none is named."""
+        ids = [self.client_ids[client] for client in clients] if clients else None
+        with self.database.write() as connection:
+            create_user(connection, name, PASSWORD, role, ids, self.at)
+
+    def key(self, name: str, role: Role | None = None, **lasts: float) -> str:
+        with self.database.write() as connection:
+            person = find_person(connection, name)
+            assert person is not None
+            made = make_key(
+                connection,
+                person.principal,
+                name="test",
+                role=role or person.principal.role,
+                lasts=timedelta(**lasts or {"days": 1}),
+                now=self.at,
+            )
+        return made.secret
+
+    def session(self, name: str) -> str:
+        with self.database.write() as connection:
+            person = find_person(connection, name)
+            assert person is not None
+            return open_session(connection, person, self.at)
+
+    def browser(self, session: str = "", **headers: str) -> Client:
+        """Somebody with this session, or a stranger."""
+        cookie = {"cookie": f"__Host-forewarn={session}"} if session else {}
+        return Client(self, cookie | headers)
+
+    def program(self, key: str) -> Client:
+        return Client(self, {"authorization": f"Bearer {key}"})
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks the application in this process."""
+
+    world: World
+    headers: Mapping[str, str]
+    address: str = "192.0.2.7"
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {**self.headers, **options.pop("headers", {})}
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(
+                self.world.app, raise_app_exceptions=False, client=(self.address, 1)
+            )
+            async with httpx.AsyncClient(
+                transport=transport, base_url="https://forewarn.test", headers=headers
+            ) as client:
+                return await client.request(method, path, **options)
+
+        return self.world.runner.run(ask())
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, json: Any = None, **headers: str) -> httpx.Response:
+        return self.request("POST", path, json=json, headers=headers)
+
+    def patch(self, path: str, json: Any) -> httpx.Response:
+        return self.request("PATCH", path, json=json)
+
+
+def _populate(world: World, client: str, number: int) -> None:
+    with world.database.write() as connection:
+        where = place(connection, client, "hq", world.at)
+        host = KnownHost(
+            number=number,
+            id=uuid7(world.at),
+            client_id=where.client_id,
+            site_id=where.site_id,
+            name=f"web{number}",
+            public_key=bytes([number]) * 32,
+            system="linux",
+            tags=("web", client),
+        )
+        insert_host(connection, host, world.at)
+        episode_id, ticket_id = uuid7(world.at), uuid7(world.at)
+        common = {
+            "client_id": where.client_id,
+            "host_id": host.id,
+            "component": "filesystem:/srv",
+            "severity": "high",
+        }
+        connection.execute(
+            insert(alerts).values(
+                key=f"{number:064d}",
+                rule="DiskAlmostFull",
+                labels={"mountpoint": "/srv"},
+                state="firing",
+                value=0.97,
+                since=world.at,
+                seen_until=world.at,
+                episode_id=episode_id,
+                changed_at=world.at,
+                **common,
+            )
+        )
+        connection.execute(
+            insert(tickets).values(
+                id=ticket_id,
+                number=number,
+                key=f"{number:064d}#1"[-64:],
+                subject=f"{number:064d}",
+                site_id=where.site_id,
+                title=f"/srv of {client} is almost full",
+                state="new",
+                condition="firing",
+                priority="P2",
+                opened_at=world.at,
+                changed_at=world.at,
+                **common,
+            )
+        )
+        connection.execute(
+            insert(episodes).values(
+                id=episode_id,
+                alert_key=f"{number:064d}",
+                ticket_id=ticket_id,
+                rule="DiskAlmostFull",
+                opened_at=world.at,
+                evidence={"value": 0.97},
+                **common,
+            )
+        )
+        connection.execute(
+            insert(ticket_events).values(
+                ticket_id=ticket_id,
+                client_id=where.client_id,
+                at=world.at,
+                actor="forewarn",
+                kind="opened",
+                data={"title": f"/srv of {client} is almost full"},
+            )
+        )
+    world.client_ids[client] = where.client_id
+    world.host_ids[client] = host.id
+    world.ticket_numbers[client] = number
+    world.store.heard[number] = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A collector with clients acme and globex, each with one host, one alert and one ticket."""
+    database = open_sqlite(tmp_path / "state.sqlite")
+    metadata.create_all(database.engine)
+    world = World(directory=tmp_path, database=database, hosts=Hosts(database))
+    _populate(world, "acme", 1)
+    _populate(world, "globex", 2)
+    world.hosts.refresh()
+    world.app = operators_app(world)
+    yield world
+    world.runner.close()
+    database.close()
