@@ -111,12 +111,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._reading is _Reading.NOTHING and self._clock is None:
             # Blank lines before a request begin none, yet would keep a connection for ever.
             self._expect(self._limits.header_seconds)
-        before = self._arrived if self._reading is _Reading.HEADERS else None
+        # The parser tells of a header only once it has all of it, so what came is counted as well;
+        # a request that begins within this data begins again at 0.
+        self._arrived += len(data)
         super().data_received(data)
-        if self._reading is _Reading.HEADERS and before is not None:
-            self._arrived = before + len(data)
-            if self._arrived > self._limits.header_bytes:
-                self._hang_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._reading is _Reading.HEADERS and self._arrived > self._limits.header_bytes:
+            self._hang_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Begin to count a request's headers."""
