@@ -1,0 +1,206 @@
+"""What is asked of the embedded store: every question reads hot tables and sealed files as one.
+
+Each function works inside a transaction of its caller: the list of generations and files it reads
+first stays true until it is done, whatever a seal does meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from forewarn_checks.base import Lane
+from forewarn_collector.samples import CheckStatus, Points, Reading, Series, sealed
+from forewarn_collector.samples.hot import BAD_OUTCOMES, OUTCOMES, generations
+from forewarn_collector.samples.names import LANES, Shapes, Spools
+
+_MANY_SHAPES = 2_000  # above, naming them one by one costs more than reading the host whole
+
+# Two outcomes count as a failed check: see `hot.BAD_OUTCOMES`.
+_FAILED = f"outcome IN {BAD_OUTCOMES}"
+_STATUS_COLUMNS = "host, subject, moment, received, milliseconds, outcome, error, entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One reader's view of the store: a connection inside a transaction."""
+
+    connection: duckdb.DuckDBPyConnection
+    directory: Path
+    shapes: Shapes
+    spools: Spools
+
+    def points(self, after: int, through: int) -> Points:
+        """Return the points of entries `after` + 1 to `through`, which must still be hot."""
+        parts = [
+            f"SELECT host, shape, moment, value, received, entry FROM samples_{number} {{0}}"
+            f" UNION ALL SELECT host, subject, moment, {_FAILED}::DOUBLE, received, entry"
+            f" FROM runs_{number} {{0}}"
+            for number in generations(self.connection)
+        ]
+        union = " UNION ALL ".join(parts).format("WHERE entry > $after AND entry <= $through")
+        columns = self.connection.execute(
+            f"SELECT * FROM ({union}) ORDER BY entry, moment",
+            {"after": after, "through": through},
+        ).fetchnumpy()
+        return Points(
+            host=columns["host"].astype(np.int64),
+            shape=columns["shape"].astype(np.int64),
+            at=columns["moment"],
+            value=columns["value"],
+            received=columns["received"],
+            through=through,
+        )
+
+    def latest(self, host: int) -> list[Reading]:
+        """Return the latest value of every series of a host: hot, and where its checks read last.
+
+        A series that its check has not yielded for longer than one sealed file is left out.
+        """
+        parts = [
+            f"SELECT shape, moment, value, received FROM samples_{number} WHERE host = $host"
+            for number in generations(self.connection)
+        ]
+        parts.extend(self._latest_sealed(host))
+        rows = self.connection.execute(
+            "SELECT shape, arg_max(value, moment), max(moment), arg_max(received, moment)"
+            f" FROM ({' UNION ALL '.join(parts)}) GROUP BY shape ORDER BY shape",
+            {"host": host},
+        ).fetchall()
+        return [self._reading(*row) for row in rows]
+
+    def _latest_sealed(self, host: int) -> list[str]:
+        """Return the queries of the files that hold the last successful run of each check."""
+        held = sealed.files(
+            self.connection,
+            "first_host <= ? AND last_host >= ? AND EXISTS (SELECT 1 FROM statuses WHERE host = ?"
+            " AND entry BETWEEN first_entry AND last_entry)",
+            (host, host, host),
+        )
+        samples = [file for file in held if file.kind == sealed.SAMPLES]
+        runs = [file for file in held if file.kind == sealed.RUNS]
+        if not samples or not runs:
+            return []
+        query = (
+            "SELECT s.shape, s.ms * 1000, s.value, coalesce(r.received, s.ms * 1000)"
+            f" FROM {sealed.source(self.directory, samples)} s LEFT JOIN"
+            " (SELECT ms, max(ms + lag_ms) * 1000 AS received"
+            f" FROM {sealed.source(self.directory, runs)} WHERE host = $host GROUP BY ms) r"
+            " ON r.ms = s.ms WHERE s.host = $host"
+        )
+        return [query]
+
+    def _reading(self, shape: int, value: float, at: int, received: int) -> Reading:
+        named = self.shapes[shape]
+        return Reading(named.metric, dict(named.labels), value, at, received)
+
+    def statuses(self, host: int | None) -> Mapping[int, Sequence[CheckStatus]]:
+        """Return how the latest run of each check went, by host."""
+        rows = self.connection.execute(
+            latest_statuses(generations(self.connection), host) + " ORDER BY host, subject"
+        ).fetchall()
+        found: dict[int, list[CheckStatus]] = {}
+        for number, subject, at, received, milliseconds, outcome, error, _entry in rows:
+            check = dict(self.shapes[subject].labels)["check"]
+            status = CheckStatus(check, OUTCOMES[outcome], error, at, received, milliseconds / 1000)
+            found.setdefault(number, []).append(status)
+        return found
+
+    def history(self, host: int, metric: str, since: int, until: int, steps: int) -> list[Series]:
+        """Return every series of a metric on a host in [since, until), thinned to `steps`."""
+        wanted = self.shapes.of_metric(metric)
+        if not wanted or until <= since or steps < 1:
+            return []
+        chosen = f"AND shape IN ({', '.join(map(str, wanted))})"
+        if len(wanted) > _MANY_SHAPES:
+            chosen = ""
+        parts = [
+            f"SELECT shape, moment, value FROM samples_{number} WHERE host = $host {chosen}"
+            for number in generations(self.connection)
+        ]
+        held = sealed.files(
+            self.connection,
+            "kind = ? AND first_host <= ? AND last_host >= ? AND first_moment < ?"
+            " AND last_moment >= ?",
+            (sealed.SAMPLES, host, host, until, since),
+        )
+        if held:
+            # Milliseconds in the files: the finer bounds below decide.
+            parts.append(
+                "SELECT shape, ms * 1000 AS moment, value"
+                f" FROM {sealed.source(self.directory, held)} WHERE host = $host {chosen}"
+                " AND ms >= $since // 1000 AND ms <= $until // 1000"
+            )
+        step = -(-(until - since) // steps)
+        columns = self.connection.execute(
+            "SELECT shape, max(moment) AS moment, avg(value) AS mean, min(value) AS low,"
+            f" max(value) AS high FROM ({' UNION ALL '.join(parts)})"
+            " WHERE moment >= $since AND moment < $until"
+            " GROUP BY shape, (moment - $since) // $step ORDER BY shape, moment",
+            {"host": host, "since": since, "until": until, "step": step},
+        ).fetchnumpy()
+        return self._series(set(wanted), columns)
+
+    def _series(self, wanted: set[int], columns: Mapping[str, NDArray[np.generic]]) -> list[Series]:
+        shapes = columns["shape"].astype(np.int64)
+        bounds = np.flatnonzero(np.diff(shapes)) + 1
+        found = []
+        for rows in np.split(np.arange(len(shapes)), bounds):
+            if not len(rows) or int(shapes[rows[0]]) not in wanted:
+                continue
+            found.append(
+                Series(
+                    dict(self.shapes[int(shapes[rows[0]])].labels),
+                    columns["moment"][rows].astype(np.int64),
+                    columns["mean"][rows].astype(np.float64),
+                    columns["low"][rows].astype(np.float64),
+                    columns["high"][rows].astype(np.float64),
+                )
+            )
+        return found
+
+    def sequences(self, host: int) -> list[tuple[str, Lane, int]]:
+        """Return (spool, lane, sequence) of every run held."""
+        parts = [
+            f"SELECT spool, lane, sequence FROM runs_{number} WHERE host = $host"
+            for number in generations(self.connection)
+        ]
+        held = sealed.files(
+            self.connection,
+            "kind = ? AND first_host <= ? AND last_host >= ?",
+            (sealed.RUNS, host, host),
+        )
+        if held:
+            source = sealed.source(self.directory, held)
+            parts.append(f"SELECT spool, lane, sequence FROM {source} WHERE host = $host")
+        rows = self.connection.execute(
+            " UNION ALL ".join(parts) + " ORDER BY spool, lane, sequence", {"host": host}
+        ).fetchall()
+        return [(self.spools[spool][1], LANES[lane], sequence) for spool, lane, sequence in rows]
+
+
+def latest_statuses(hot: Sequence[int], host: int | None = None) -> str:
+    """Return the query of the latest run of each check, as rows of table `statuses`.
+
+    `entry` is that of the latest run that read something: where its samples are.
+    """
+    where = "" if host is None else f"WHERE host = {host:d}"
+    parts = [f"SELECT {_STATUS_COLUMNS} FROM statuses {where}"]
+    parts.extend(
+        f"SELECT host, subject, moment, received, milliseconds, outcome, coalesce(error, ''),"
+        f" CASE WHEN outcome = 0 THEN entry END FROM runs_{number}"
+        f" LEFT JOIN errors_{number} USING (host, subject, moment, entry) {where}"
+        for number in hot
+    )
+    newest = ", ".join(
+        f"arg_max({column}, moment) AS {column}"
+        for column in ("received", "milliseconds", "outcome", "error")
+    )
+    return (
+        f"SELECT host, subject, max(moment) AS moment, {newest},"
+        " arg_max(entry, moment) FILTER (entry IS NOT NULL) AS entry"
+        f" FROM ({' UNION ALL '.join(parts)}) GROUP BY host, subject"
+    )
