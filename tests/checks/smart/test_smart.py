@@ -1,0 +1,276 @@
+"""From smartctl's answer to samples, and every way of getting no answer."""
+
+import json
+import logging
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from forewarn_checks import smart
+from forewarn_checks._smart_drives import ask
+from forewarn_checks._smart_health import Health
+from forewarn_checks._smartctl import Device, Done, Smartctl, devices, execute, find
+from forewarn_checks.base import CannotRead, Fact, NothingToRead, Options, Reading, Sample
+
+CASES = Path(__file__).parent / "cases"
+SCAN = json.dumps(
+    {
+        "devices": [
+            {"name": "/dev/sda", "type": "sat", "protocol": "ATA"},
+            {"name": "/dev/nvme0", "type": "nvme", "protocol": "NVMe"},
+        ]
+    }
+)
+
+needs_shell = pytest.mark.skipif(
+    not Path("/bin/sh").exists(), reason="a shell script stands in for smartctl"
+)
+
+
+class Fake:
+    """A smartctl that answers from a table by the last word of its argv, and writes all down."""
+
+    def __init__(self, answers: dict[str, Done | str], scan: str = SCAN) -> None:
+        self.answers = answers
+        self.scan = scan
+        self.calls: list[list[str]] = []
+
+    def __call__(self, argv: Sequence[str], timeout_seconds: float) -> Done:
+        self.calls.append(list(argv))
+        if any(word.startswith("--scan") for word in argv):
+            return Done(self.scan, 0)
+        answer = self.answers[argv[-1]]
+        return answer if isinstance(answer, Done) else Done(answer, 0)
+
+
+def case(name: str) -> str:
+    found = [*(CASES / name).glob("answer.*")]
+    return found[0].read_text(encoding="utf-8")
+
+
+def read(fake: Fake, options: Options | None = None) -> tuple[list[Reading], str]:
+    """Return what the check yielded before it ended, and the text it ended with."""
+    got: list[Reading] = []
+    try:
+        for reading in smart.read_through("smartctl", options or {}, fake):
+            got.append(reading)
+    except (CannotRead, NothingToRead) as trouble:
+        return got, f"{type(trouble).__name__}: {trouble}"
+    return got, ""
+
+
+def samples(readings: Sequence[Reading]) -> list[Sample]:
+    return [reading for reading in readings if isinstance(reading, Sample)]
+
+
+def drives_fact(readings: Sequence[Reading]) -> list[dict[str, object]]:
+    for reading in readings:
+        if isinstance(reading, Fact) and reading.name == "drives":
+            assert isinstance(reading.value, list)
+            return [dict(row) for row in reading.value if isinstance(row, dict)]
+    return []
+
+
+@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
+def test_a_recording_gives_exactly_the_expected_values(folder: Path) -> None:
+    """What is not expected is not there: unknown stays missing."""
+    expected = json.loads((folder / "expected.json").read_text())
+    got = ask(Smartctl("smartctl", run=Fake({"/dev/x": case(folder.name)})), Device("/dev/x"))
+    values = smart.samples(got)
+    assert {sample.metric: sample.value for sample in values} == pytest.approx(expected["values"])
+    assert all(sample.labels == expected["labels"] for sample in values)
+
+
+def test_every_number_of_a_drive_is_a_declared_metric() -> None:
+    """A field of Health without its metric would be read and then lost."""
+    assert {f"smart_{name}" for name in Health.__slots__} == {m.name for m in smart.METRICS}
+
+
+def test_one_process_a_drive_and_a_sleeping_one_is_never_woken() -> None:
+    fake = Fake({"/dev/sda": case("sata_hdd_healthy"), "/dev/nvme0": case("nvme_healthy")})
+    got, end = read(fake)
+    assert end == ""
+    assert len(fake.calls) == 3  # a scan, and one for each
+    assert all("standby,3" in call for call in fake.calls)
+    assert {sample.labels["drive"] for sample in samples(got)} == {"HD0001", "NV0001"}
+
+
+def test_sas_disks_are_asked_twice_at_most() -> None:
+    """The power-on time of some SAS disks stands only in the background scan log."""
+    log = "Background scan results log\n    Accumulated power on time, hours:minutes 50:30\n"
+
+    class Sas(Fake):
+        def __call__(self, argv: Sequence[str], timeout_seconds: float) -> Done:
+            done = super().__call__(argv, timeout_seconds)
+            return Done(log, 0) if "background" in argv else done
+
+    scan = json.dumps({"devices": [{"name": "/dev/sdd", "type": "scsi", "protocol": "SCSI"}]})
+    fake = Sas({"/dev/sdd": case("text_sas")}, scan)
+    read(fake)
+    assert len(fake.calls) == 3
+    assert all("standby,3" in call for call in fake.calls)
+
+
+def test_a_sleeping_drive_is_left_alone_and_is_no_failure() -> None:
+    asleep = Done("Device is in STANDBY mode, exit(3)\n", 3)
+    fake = Fake({"/dev/sda": asleep, "/dev/nvme0": case("nvme_healthy")})
+    got, end = read(fake)
+    assert end == ""
+    assert [row["state"] for row in drives_fact(got)] == ["asleep", "ok"]
+    assert len(fake.calls) == 3
+
+
+def test_a_killed_smartctl_fails_the_run_and_keeps_the_other_drives() -> None:
+    fake = Fake({"/dev/sda": Done("", None), "/dev/nvme0": case("nvme_healthy")})
+    got, end = read(fake)
+    assert samples(got)
+    assert end.startswith("CannotRead")
+    assert "/dev/sda (smartctl was killed: no answer in time)" in end
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "Smartctl open device: /dev/sda failed: Permission denied",
+        "Smartctl open device: /dev/sda failed: \\\\.\\PhysicalDrive0: Open failed, Error=5",
+    ],
+)
+def test_without_rights_the_text_says_what_to_grant(complaint: str) -> None:
+    said = {"smartctl": {"messages": [{"string": complaint, "severity": "error"}]}}
+    fake = Fake({"/dev/sda": json.dumps(said), "/dev/nvme0": json.dumps(said)})
+    got, end = read(fake)
+    assert not samples(got)
+    assert end.startswith("CannotRead")
+    assert "run the agent as root" in end
+
+
+def test_a_scan_that_may_not_open_a_drive_says_so_too() -> None:
+    scan = (
+        "# /dev/sda -d sat # /dev/sda [SAT], ATA device open failed: Permission denied\n"
+        "/dev/nvme0 -d nvme # /dev/nvme0, NVMe device\n"
+    )
+    fake = Fake({"/dev/nvme0": case("nvme_healthy")}, scan)
+    got, end = read(fake)
+    assert samples(got)
+    assert "/dev/sda (Permission denied)" in end
+
+
+def test_no_drive_is_nothing_and_not_a_failure() -> None:
+    _, end = read(Fake({}, "{}"))
+    assert end.startswith("NothingToRead")
+
+
+def test_drives_without_smart_are_nothing_and_say_how_to_name_their_type() -> None:
+    said = '{"smartctl": {"messages": [{"string": "/dev/sda: Unknown USB bridge [0x46f4]"}]}}'
+    _, end = read(Fake({"/dev/sda": said, "/dev/nvme0": said}))
+    assert end.startswith("NothingToRead")
+    assert "Unknown USB bridge" in end
+    assert "[checks.smart.options]" in end
+
+
+@pytest.mark.parametrize("rubbish", ["", "{", '{"a": ', "[]", "\x00\xff", "Segmentation fault"])
+def test_rubbish_is_a_failure_that_names_the_drive(rubbish: str) -> None:
+    got, end = read(Fake({"/dev/sda": rubbish, "/dev/nvme0": case("nvme_healthy")}))
+    assert end.startswith("CannotRead")
+    assert "/dev/sda" in end
+    assert {sample.labels["drive"] for sample in samples(got)} == {"NV0001"}
+
+
+def test_a_smartctl_from_before_json_is_asked_again_in_its_own_words() -> None:
+    class Old(Fake):
+        def __call__(self, argv: Sequence[str], timeout_seconds: float) -> Done:
+            if any("-j" in word for word in argv):
+                self.calls.append(list(argv))
+                return Done("=======> UNRECOGNIZED OPTION: json=o\n", 1)
+            return super().__call__(argv, timeout_seconds)
+
+    fake = Old(
+        {"/dev/sda": case("text_sata_long")}, "/dev/sda -d sat # /dev/sda [SAT], ATA device\n"
+    )
+    got, end = read(fake)
+    assert end == ""
+    assert {sample.labels["drive"] for sample in samples(got)} == {"HD 0009"}
+
+
+def test_the_real_device_type_goes_to_smartctl_whatever_pysmart_knows() -> None:
+    scan = '{"devices": [{"name": "/dev/sda", "type": "usbjmicron,x", "protocol": "ATA"}]}'
+    fake = Fake({"/dev/sda": case("text_sata_long")}, scan)
+    got, _ = read(fake)
+    assert samples(got)
+    assert fake.calls[-1][-3:] == ["-d", "usbjmicron,x", "/dev/sda"]
+
+
+def test_two_paths_to_one_drive_are_one_drive() -> None:
+    fake = Fake({"/dev/sda": case("nvme_healthy"), "/dev/nvme0": case("nvme_healthy")})
+    got, _ = read(fake)
+    assert len(drives_fact(got)) == 1
+    assert len({(s.metric, s.labels["drive"]) for s in samples(got)}) == len(samples(got))
+
+
+def test_a_drive_named_in_the_options_is_asked_as_named() -> None:
+    fake = Fake({"/dev/sdx": case("sas_hdd")}, "{}")
+    got, end = read(fake, {"devices": ("/dev/sdx -d megaraid,3",)})
+    assert end == ""
+    assert samples(got)
+    assert fake.calls[-1][-3:] == ["-d", "megaraid,3", "/dev/sdx"]
+
+
+def test_reading_leaves_logging_and_language_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Importing pySMART replaces the class of all loggers and sets LANG."""
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    before = logging.getLoggerClass()
+    for module in [name for name in sys.modules if name.partition(".")[0] == "pySMART"]:
+        monkeypatch.delitem(sys.modules, module)
+    read(Fake({"/dev/sda": case("text_sata_long"), "/dev/nvme0": case("text_nvme_locale")}))
+    assert logging.getLoggerClass() is before
+    assert os.environ["LANG"] == "de_DE.UTF-8"
+
+
+def test_scans_as_json_and_as_text_list_the_same() -> None:
+    text = (
+        "/dev/sda -d sat # /dev/sda [SAT], ATA device\n"
+        "/dev/bus/0 -d sat+megaraid,6 # /dev/bus/0 [megaraid_disk_06] [SAT], ATA device\n"
+        "# scan_smart_devices: glob(3) aborted matching pattern /dev/sd[a-z]\n"
+    )
+    assert devices(text) == (
+        Device("/dev/sda", "sat", "ATA"),
+        Device("/dev/bus/0", "sat+megaraid,6", "ATA"),
+    )
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Path]:
+    """A real executable in the place of smartctl."""
+    path = tmp_path / "smartctl"
+    path.write_text("#!/bin/sh\nexec sleep 60\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    yield path
+
+
+@needs_shell
+def test_a_smartctl_that_hangs_is_killed(program: Path) -> None:
+    assert execute([str(program)], 0.05) == Done("", None)
+
+
+@needs_shell
+def test_a_real_process_is_read_without_input_and_in_english(program: Path) -> None:
+    program.write_text('#!/bin/sh\nread line\necho "$LC_ALL [$line]"\nexit 4\n')
+    assert execute([str(program)], 10) == Done("C []\n", 4)
+
+
+def test_no_smartctl_is_nothing_and_names_the_package(tmp_path: Path) -> None:
+    assert find(str(tmp_path / "smartctl")) is None
+    with pytest.raises(NothingToRead, match="install smartmontools"):
+        list(smart.read({"smartctl": str(tmp_path / "smartctl")}))
+
+
+def test_a_smartctl_that_cannot_start_names_itself(tmp_path: Path) -> None:
+    (tmp_path / "smartctl").write_text("no program")
+    with pytest.raises(CannotRead, match="cannot be started"):
+        list(smart.read({"smartctl": str(tmp_path / "smartctl")}))
