@@ -1,0 +1,112 @@
+"""The command `forewarn-collector`; its exit codes are in `commands.frame`."""
+
+from typing import Annotated
+
+import typer
+
+from forewarn_collector import clock, instance
+from forewarn_collector.commands import entry
+from forewarn_collector.commands.frame import (
+    HERE,
+    NO_INSTANCE,
+    NOT_WELL,
+    WRONG_USE,
+    AsJson,
+    Directory,
+    fail,
+    print_json,
+    say,
+    tells_trouble,
+)
+from forewarn_collector.state import audit
+from forewarn_collector.state.database import open_sqlite
+from forewarn_collector.state.migrations import migrate
+
+app = typer.Typer(
+    name="forewarn-collector",
+    help="Take in what agents send, judge it, and tell of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals may hold secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+audits = typer.Typer(help="The log of who did what.", no_args_is_help=True)
+app.add_typer(entry.tokens, name="token")
+app.add_typer(entry.users, name="user")
+app.add_typer(audits, name="audit")
+
+
+@app.command()
+@tells_trouble
+def init(
+    agents: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to listen for agents.")
+    ] = instance.DEFAULT_AGENTS,
+    operators: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to listen for people.")
+    ] = instance.DEFAULT_OPERATORS,
+    url: Annotated[
+        str,
+        typer.Option(
+            metavar="https://NAME:PORT",
+            help="Where agents reach this collector.",
+            show_default="made of this machine's name",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Make a collector: folder, settings, certificate authority and databases."""
+    try:
+        made = instance.create(
+            directory.absolute(), agents=agents, operators=operators, url=url, now=clock.now()
+        )
+    except ValueError as wrong:
+        fail(str(wrong), WRONG_USE)
+    except FileExistsError as left:
+        fail(f"{left.filename} is left of an unfinished init; remove {directory}", NO_INSTANCE)
+    config = instance.read_settings(directory).config
+    if as_json:
+        print_json(
+            {
+                "directory": str(directory.absolute()),
+                "collector_id": made,
+                "url": config.url,
+                "agents": config.agents,
+                "operators": config.operators,
+            }
+        )
+        return
+    say(f"Made collector {made} in {directory.absolute()}")
+    say(f"  agents reach it at {config.url}, people at https://{config.operators}")
+    say(f"Next: forewarn-collector user create NAME --role admin --dir {directory}")
+    say(f"      forewarn-collector serve --dir {directory}")
+
+
+@app.command("migrate")
+@tells_trouble
+def migrate_command(directory: Directory = HERE) -> None:
+    """Bring the state database to this release; a copy is kept first.  `serve` does the same."""
+    path = instance.state_path(instance.find(directory))
+    database = open_sqlite(path)
+    try:
+        done = migrate(database, path, clock.now())
+    finally:
+        database.close()
+    if not done.changed:
+        say(f"{path} is at step {done.after} already")
+    else:
+        say(f"{path} went from step {done.before or 'nothing'} to {done.after}")
+        if done.snapshot:
+            say(f"  what it was before is kept in {done.snapshot}")
+
+
+@audits.command("verify")
+@tells_trouble
+def verify(directory: Directory = HERE) -> None:
+    """Check that no row of the audit log was altered or taken out."""
+    with instance.opened_state(instance.find(directory)) as database, database.read() as held:
+        broken = audit.broken_at(held)
+    if broken is not None:
+        fail(f"the chain breaks at row {broken}: it or one before it was changed", NOT_WELL)
+    say("every row follows from those before it")

@@ -1,0 +1,1 @@
+"""The subcommands of `forewarn-collector`, by what they speak of.  `cli` puts them together."""
