@@ -24,13 +24,14 @@ def changed(facts: Mapping[str, FactValue], known: Mapping[str, str]) -> dict[st
 class FactMemory:
     """The digests of all facts that are safely spooled, kept in one small file.
 
-    `owner` names whom they were told to: host id and spool id.  A file of another owner counts as
-    empty, so that a new spool or identity tells everything again.
+    `owner` names where they were told: host, spool, and what that spool has lost.  A file of
+    another owner counts as empty, so that a new spool, a new identity and a loss each make the
+    host tell everything again.
     """
 
     def __init__(self, path: Path, owner: str) -> None:
+        self.owner = owner
         self._path = path
-        self._owner = owner
         self._known = _load(path, owner)
 
     def only_changed(self, run: Run) -> Run:
@@ -44,14 +45,8 @@ class FactMemory:
         self._known |= {name: digest(value) for name, value in run.facts.items()}
         self._save()
 
-    def forget(self) -> None:
-        """Let every fact be told again: some that were told may have been lost."""
-        if self._known:
-            self._known = {}
-            self._save()
-
     def _save(self) -> None:
-        content = json.dumps({"owner": self._owner, "known": self._known})
+        content = json.dumps({"owner": self.owner, "known": self._known})
         try:
             write_private(self._path, content.encode(), durable=False)
         except OSError:

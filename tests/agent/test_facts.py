@@ -50,10 +50,3 @@ def test_a_broken_file_tells_everything_again(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     path.write_text('{"owner": "host spool-1", "known": 7}')
     assert FactMemory(path, "host spool-1").only_changed(run(kernel="6.1")).facts
-
-
-def test_what_may_be_lost_is_told_again(tmp_path: Path) -> None:
-    memory = FactMemory(tmp_path / "facts.json", "host spool-1")
-    memory.told(run(kernel="6.1"))
-    memory.forget()
-    assert memory.only_changed(run(kernel="6.1")).facts

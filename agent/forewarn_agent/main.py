@@ -1,0 +1,227 @@
+"""Be the resident agent: sample on schedule, spool, ship, until told to stop.
+
+    python -m forewarn_agent.main [DIRECTORY]
+
+Started by `forewarn-agent run`.  Imports only what must stay in memory: no pydantic, no typer.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+
+from forewarn_agent import child, clock, identity, logs, paths
+from forewarn_agent.config import ConfigError
+from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
+from forewarn_agent.facts import FactMemory
+from forewarn_agent.identity import BrokenIdentity, Identity, NotEnrolled
+from forewarn_agent.reload import Settings
+from forewarn_agent.runner import Runner
+from forewarn_agent.schedule import Schedule
+from forewarn_agent.sender import Sender, Tried
+from forewarn_agent.shipper import Pace, ship_once
+from forewarn_agent.spool import InUse, Limits, Spool
+from forewarn_agent.status import StatusBook
+from forewarn_agent.urgency import Marks, marks_passed
+from forewarn_checks.base import Lane, Outcome, Run
+from forewarn_checks.base.catalog import all_checks
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.5
+_LOOK_EVERY_TICKS = 4  # at agent.toml
+_REPAIR_EVERY_TICKS = 60
+_PING_EVERY_TICKS = 20
+_LAST_WORDS_SECONDS = 3.5
+
+
+class Agent:
+    """The parts of the resident agent, tied together."""
+
+    def __init__(self, directory: Path, settings: Settings, who: Identity, spool: Spool) -> None:
+        """Take what `main` has opened; nothing runs yet."""
+        self._directory = directory
+        self._settings = settings
+        self._who = who
+        self._spool = spool
+        self._version = version("forewarn")
+        self._checks = all_checks()
+        self._readers = {name: child.reader_for(check) for name, check in self._checks.items()}
+        self._runner = Runner()
+        self._facts = FactMemory(directory / "facts.json", self._facts_owner())
+        self._facts_lock = threading.Lock()
+        self._latest: dict[str, tuple[Outcome, Marks]] = {}
+        self._pace = Pace()
+        self._client = self._make_client()
+        self._sender = Sender(self._ship, lambda: settings.current.sending)
+        self._schedule = Schedule(who.host_id, self._fire)
+        self._book = StatusBook(
+            directory,
+            version=self._version,
+            host_id=who.host_id,
+            collector=who.url,
+            spool=spool,
+            settings=settings,
+        )
+
+    def run(self, stop: threading.Event, reload: threading.Event) -> None:
+        """Sample and ship until `stop` is set; `reload` asks for agent.toml to be read again."""
+        self._schedule.apply(self._settings.current.enabled(), datetime.now(UTC))
+        self._schedule.start()
+        self._sender.start()
+        self._book.write()
+        paths.notify_service_manager("READY=1")
+        before, ticks = clock.tick(), 0
+        while not stop.wait(_TICK_SECONDS):
+            ticks += 1
+            before = self._watch_clocks(before)
+            if ticks % _LOOK_EVERY_TICKS == 0 or reload.is_set():
+                self._reload(asked=reload.is_set())
+                reload.clear()
+            if ticks % _REPAIR_EVERY_TICKS == 0:
+                self._schedule.clock_moved(timedelta(0), datetime.now(UTC))
+            if ticks % _PING_EVERY_TICKS == 0 and self._sender.is_alive():
+                paths.notify_service_manager("WATCHDOG=1")
+            self._book.write_if_due()
+
+    def finish(self) -> None:
+        """Stop sampling, send once more what waits, and let go of the spool.  Within 5 s."""
+        self._schedule.stop()
+        for reader in self._readers.values():
+            if isinstance(reader, child.InChild):
+                reader.kill()
+        self._sender.stop(_LAST_WORDS_SECONDS)
+        self._book.write()
+        self._spool.close()
+
+    def _fire(self, name: str) -> None:
+        """Run one check and spool what came of it.  Called by the schedule's workers."""
+        check = self._checks[name]
+        options = self._settings.current.checks[name].options
+        run = self._runner.perform(check, self._readers[name], options, clock.now())
+        latest = (run.outcome, marks_passed(check, run))
+        before = self._latest.get(name, latest)
+        self._latest[name] = latest
+        self._keep(run)
+        self._book.ran(run)
+        if run.outcome is not before[0]:
+            log.info("%s: %s, was %s %s", name, run.outcome, before[0], run.error)
+        self._sender.run_waits(urgent=latest != before)
+
+    def _keep(self, run: Run) -> None:
+        with self._facts_lock:
+            owner = self._facts_owner()
+            if owner != self._facts.owner:  # the spool was renewed, or lost runs with facts
+                self._facts = FactMemory(self._directory / "facts.json", owner)
+            changed = self._facts.only_changed(run)
+            self._spool.append(changed)
+            self._facts.told(changed)
+
+    def _facts_owner(self) -> str:
+        dropped = sum(self._spool.dropped(lane) for lane in Lane)
+        return f"{self._who.host_id} {self._spool.spool_id} {dropped}"
+
+    def _ship(self) -> Tried:
+        waiting = sum(self._spool.waiting(lane) for lane in Lane)
+        shipped = ship_once(
+            self._spool,
+            self._client,
+            self._who,
+            clock.now(),
+            self._pace,
+            live_for=self._settings.current.sending.live_for,
+            agent_version=self._version,
+        )
+        self._pace = shipped.pace
+        self._book.sent(shipped)
+        if shipped.lane is None:
+            return Tried()
+        return Tried(
+            sent=shipped.answer is not None,
+            wait_seconds=shipped.wait_seconds,
+            more=shipped.receipt is None or waiting > shipped.runs,
+        )
+
+    def _watch_clocks(self, before: clock.Tick) -> clock.Tick:
+        after = clock.tick()
+        jump = clock.wall_jump(before, after)
+        if jump:
+            log.warning("the wall clock was set by %+.1f s; the schedule keeps its rhythm", jump)
+            self._schedule.clock_moved(timedelta(seconds=jump), datetime.now(UTC))
+        asleep = clock.slept(before, after)
+        if asleep:
+            log.info("the host slept for %.0f s; what was due runs once", asleep)
+            self._schedule.woke_up()
+            self._sender.woke_up()
+        return after
+
+    def _reload(self, *, asked: bool) -> None:
+        if not self._settings.look(asked=asked):
+            return
+        current = self._settings.current
+        logging.getLogger().setLevel(current.log.level.upper())
+        self._client.timeout = current.sending.timeout.total_seconds()
+        self._schedule.apply(current.enabled(), datetime.now(UTC))
+
+    def _make_client(self) -> httpx.Client:
+        return httpx.Client(
+            verify=self._who.tls() if self._who.url.startswith("https:") else True,
+            timeout=self._settings.current.sending.timeout.total_seconds(),
+            # A connection is kept as long as the collector keeps it: a handshake costs it 1 ms.
+            limits=httpx.Limits(max_connections=2, keepalive_expiry=None),
+            headers={"user-agent": f"forewarn-agent/{self._version}"},
+            trust_env=False,  # a proxy or key log named in some environment is not ours
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the agent of the directory named first among `arguments`; return its exit code."""
+    named = arguments[0] if arguments else os.environ.get(paths.DIRECTORY_VARIABLE, "")
+    directory = Path(named) if named else paths.default_directory()
+    logs.set_up("info")
+    try:
+        settings = Settings(directory)
+        logs.set_up(settings.current.log.level)
+        who = identity.load(directory)
+        spool = Spool.open(directory / "spool", limits=_limits(settings))
+    except (ConfigError, UnicodeError) as failure:
+        log.error("%s", failure)
+        return WRONG_USE
+    except NotEnrolled as failure:
+        log.error("%s", failure)
+        return NOT_ENROLLED
+    except (BrokenIdentity, InUse, OSError) as failure:
+        log.error("%s", failure)
+        return NOT_WELL
+    agent = Agent(directory, settings, who, spool)
+    stop, reload = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if (asks := paths.reload_signal()) is not None:
+        signal.signal(asks, lambda *_: reload.set())
+    log.info("agent of host %s begins; collector %s", who.host_id, who.url)
+    agent.run(stop, reload)
+    log.info("told to stop")
+    agent.finish()
+    return 0
+
+
+def _limits(settings: Settings) -> Limits:
+    bounds = settings.current.spool
+    return Limits(
+        most_bytes=bounds.megabytes * 2**20,
+        keep_for=bounds.keep_for,
+        leave_free_bytes=bounds.leave_free_megabytes * 2**20,
+    )
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # a reader stuck in a dead mount must not keep the process
