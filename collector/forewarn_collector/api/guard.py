@@ -7,18 +7,20 @@ asking, and whether their role reaches what the route needs.  Rights are read an
     UndeclaredRoute     a route was added without saying who may use it
 """
 
+import html
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol
+from urllib.parse import urlencode
 
 from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
 from forewarn_collector.api.people import Admitted, admit_key, admit_session, touch_session
@@ -28,6 +30,7 @@ from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts
+from forewarn_collector.state.outbox import Telling
 
 COOKIE = "__Host-forewarn"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -56,6 +59,8 @@ class Collector(Protocol):
     def hosts(self) -> Hosts: ...
     @property
     def book(self) -> RuleBook: ...
+    @property
+    def telling(self) -> Telling: ...
     @property
     def now(self) -> Callable[[], datetime]: ...
 
@@ -104,7 +109,7 @@ class GuardedRoute(APIRoute):
             if needs is not OPEN:
                 admitted = await admit(request)
                 if admitted is None and page and request.method == "GET":
-                    return RedirectResponse("/login", status_code=303)
+                    return _to_login(request)
                 if admitted is None:
                     raise stranger()
                 _role_reaches(admitted.principal, needs)
@@ -210,6 +215,17 @@ def stranger() -> Problem:
     """Return the answer to somebody who did not say who they are, or not rightly."""
     text = "log in first: send the header 'Authorization: Bearer fwk_…' with a key that lives"
     return Problem(401, text, {"www-authenticate": "Bearer"})
+
+
+def _to_login(request: Request) -> Response:
+    """Return a 401 that takes a browser to the login, and from there back."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    login = html.escape(f"/login?{urlencode({'next': asked})}")
+    page = (
+        f'<!doctype html><meta http-equiv="refresh" content="0; url={login}">'
+        f'<title>forewarn</title><a href="{login}">Log in</a>'
+    )
+    return HTMLResponse(page, 401)
 
 
 def _by_key(collector: Collector, secret: str) -> Admitted | None:

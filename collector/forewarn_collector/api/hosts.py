@@ -25,21 +25,11 @@ from forewarn_collector.queries.hosts import (
     list_hosts,
     read_history,
 )
-from forewarn_collector.queries.tickets import AlertLine, list_alerts
-from forewarn_collector.selector import Selector
 from forewarn_collector.state import audit
 from forewarn_collector.state import hosts as known
 from forewarn_collector.state.tables import hosts
 
 MOST_TAGS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class HostAnswer:
-    """One host with the alerts that fire on it."""
-
-    host: HostDetail
-    alerts: Sequence[AlertLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +78,13 @@ def get_hosts(
         )
 
 
-def get_host(id: Id, asker: Asker, collector: Here) -> HostAnswer:  # noqa: A002 - as in the path
+def get_host(id: Id, asker: Asker, collector: Here) -> HostDetail:  # noqa: A002 - as in the path
     """Return all there is to know of one host."""
     with collector.database.read() as connection:
         host = find_host(connection, collector.store, asker, id)
-        if host is None:
-            raise missing()
-        firing = list_alerts(connection, asker, Selector(), host_id=id, limit=1000)
-    return HostAnswer(host, firing.alerts)
+    if host is None:
+        raise missing()
+    return host
 
 
 def patch_host(
@@ -103,7 +92,7 @@ def patch_host(
     change: HostChange,
     asker: Asker,
     collector: Here,
-) -> HostAnswer:
+) -> HostDetail:
     """Change a host's name, class or tags, and return it."""
     values = {
         name: sorted(set(value)) if name == "tags" else value

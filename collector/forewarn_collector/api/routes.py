@@ -16,14 +16,23 @@ from forewarn_collector.api.hosts import (
 )
 from forewarn_collector.api.login import login
 from forewarn_collector.api.principal import Role
-from forewarn_collector.api.tickets import get_alerts, get_ticket, get_tickets
+from forewarn_collector.api.tickets import (
+    acknowledge_ticket,
+    assign_ticket,
+    get_alerts,
+    get_ticket,
+    get_tickets,
+    note_ticket,
+    resolve_ticket,
+)
 
 PREFIX = "/api/v1"
 
 
 def add(desk: Desk) -> None:
     """Add the API."""
-    viewer, operator = Role.VIEWER, Role.OPERATOR
+    viewer, technician, operator = Role.VIEWER, Role.TECHNICIAN, Role.OPERATOR
+    ticket = f"{PREFIX}/tickets/{{number}}"
     desk.api("POST", f"{PREFIX}/login", OPEN, login)
     desk.api("GET", f"{PREFIX}/openapi.json", viewer, get_description, in_schema=False)
     desk.api("GET", f"{PREFIX}/me", viewer, get_me)
@@ -39,7 +48,11 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
     desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
-    desk.api("GET", f"{PREFIX}/tickets/{{number}}", viewer, get_ticket)
+    desk.api("GET", ticket, viewer, get_ticket)
+    desk.api("POST", f"{ticket}/acknowledge", technician, acknowledge_ticket)
+    desk.api("POST", f"{ticket}/assign", technician, assign_ticket)
+    desk.api("POST", f"{ticket}/note", technician, note_ticket)
+    desk.api("POST", f"{ticket}/resolve", technician, resolve_ticket)
 
 
 async def get_description(request: Request) -> Response:

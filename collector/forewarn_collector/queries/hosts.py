@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 
 from forewarn_checks.base import Outcome
 from forewarn_collector.api.principal import Principal
+from forewarn_collector.queries.alerts import AlertLine, list_alerts
 from forewarn_collector.queries.scope import (
     HealthOf,
     count_by_health,
@@ -88,10 +89,9 @@ class LatestReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostDetail:
-    """One host whole, but for its alerts and tickets.  `number` keys its samples."""
+class HostDetail(HostLine):
+    """One host whole, with the alerts that fire on it.  `number` keys its samples."""
 
-    line: HostLine
     client_id: str
     site_id: str
     number: int
@@ -101,6 +101,7 @@ class HostDetail:
     facts: tuple[HostFact, ...] = ()
     checks: tuple[CheckOutcome, ...] = ()
     readings: tuple[LatestReading, ...] = ()
+    alerts: tuple[AlertLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def list_hosts(
         query = query.where(_after(health, order, cursor))
     rows = connection.execute(query.limit(limit + 1)).all()
     heard = store.last_received()
-    lines = tuple(_line(row, heard) for row in rows[:limit])
+    lines = tuple(HostLine(**_shared(row, heard)) for row in rows[:limit])
     if len(rows) <= limit:
         return HostPage(lines, None)
     last = rows[limit - 1]
@@ -168,7 +169,7 @@ def find_host(
         select(host_facts).where(host_facts.c.host_id == host_id).order_by(host_facts.c.name)
     )
     return HostDetail(
-        line=_line(row, store.last_received()),
+        **_shared(row, store.last_received()),
         client_id=row.client_id,
         site_id=row.site_id,
         number=row.number,
@@ -178,6 +179,7 @@ def find_host(
         facts=tuple(HostFact(fact.name, fact.value, fact.since) for fact in facts),
         checks=_outcomes(store, row.number),
         readings=_latest(store, row.number),
+        alerts=list_alerts(connection, principal, Selector(), host_id=host_id, limit=1000).alerts,
     )
 
 
@@ -236,21 +238,21 @@ def _after(health: HealthOf, order: Order, cursor: str) -> ColumnElement[bool]:
     return or_(health.rank < rank, and_(health.rank == rank, later))
 
 
-def _line(row: Row[Any], heard: Mapping[int, int]) -> HostLine:
+def _shared(row: Row[Any], heard: Mapping[int, int]) -> dict[str, Any]:
     received = heard.get(row.number)
-    return HostLine(
-        id=row.id,
-        name=row.name,
-        client=row.client,
-        site=row.site,
-        host_class=row.host_class,
-        system=row.system,
-        tags=tuple(row.tags),
-        health=Health(row.health),
-        firing=row.firing,
-        last_seen=None if received is None else moment(received),
-        agent_version=row.agent_version,
-    )
+    return {
+        "id": row.id,
+        "name": row.name,
+        "client": row.client,
+        "site": row.site,
+        "host_class": row.host_class,
+        "system": row.system,
+        "tags": tuple(row.tags),
+        "health": Health(row.health),
+        "firing": row.firing,
+        "last_seen": None if received is None else moment(received),
+        "agent_version": row.agent_version,
+    }
 
 
 def _outcomes(store: SampleStore, number: int) -> tuple[CheckOutcome, ...]:

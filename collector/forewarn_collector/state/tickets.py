@@ -127,15 +127,21 @@ def find(
     clients: Clients,
     states: Sequence[TicketState] | None = None,
     host_id: str | None = None,
+    among: Select[tuple[str]] | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[Ticket]:
-    """Return tickets, the newest first; `before` is the lowest number of the page before."""
+    """Return tickets, the newest first; `before` is the lowest number of the page before.
+
+    `among` is a query for the ids of the hosts they may be of.
+    """
     query = _scoped(clients).order_by(tickets.c.number.desc()).limit(limit)
     if states is not None:
         query = query.where(tickets.c.state.in_([str(state) for state in states]))
     if host_id is not None:
         query = query.where(tickets.c.host_id == host_id)
+    if among is not None:
+        query = query.where(tickets.c.host_id.in_(among))
     if before is not None:
         query = query.where(tickets.c.number < before)
     return [_ticket(row) for row in connection.execute(query).mappings()]

@@ -31,6 +31,7 @@ from forewarn_collector.samples import (
 )
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place
+from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.people import create_user
 from forewarn_collector.state.tables import (
     alerts,
@@ -100,6 +101,7 @@ class World:
     hosts: Hosts
     store: Store = field(default_factory=Store)
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
+    telling: Telling = field(default_factory=Telling)
     at: datetime = START
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     app: FastAPI = field(init=False)
@@ -261,11 +263,11 @@ def _populate(world: World, client: str, number: int) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A collector with clients acme and globex, each with one host, one alert and one ticket."""
+    """A collector with clients acorp and globex, each with one host, one alert and one ticket."""
     database = open_sqlite(tmp_path / "state.sqlite")
     metadata.create_all(database.engine)
     world = World(directory=tmp_path, database=database, hosts=Hosts(database))
-    _populate(world, "acme", 1)
+    _populate(world, "acorp", 1)
     _populate(world, "globex", 2)
     world.hosts.refresh()
     world.app = operators_app(world)
