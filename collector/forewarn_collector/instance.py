@@ -33,6 +33,7 @@ from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts
 from forewarn_collector.state.migrations import migrate
+from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import about
 
 DEFAULT_DIRECTORY = Path("/var/lib/forewarn")
@@ -93,6 +94,12 @@ class Collector:
     def book(self) -> RuleBook:
         """The rules in force."""
         return self.live.settings.book
+
+    @property
+    def telling(self) -> Telling:
+        """Whom changes of tickets are told to, by the configuration in force."""
+        names = tuple(destination.name for destination in self.config.destinations)
+        return Telling(names, self.config.ticket_url)
 
 
 def state_path(directory: Path) -> Path:
