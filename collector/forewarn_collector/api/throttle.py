@@ -23,7 +23,7 @@ class Throttle:
 
         Counted before the password is looked at, so that many at once do not slip through.
         """
-        network = _network(address)
+        network = network_of(address)
         with self._lock:
             by_name = self._recent((name, network), now)
             by_address = self._recent(("", network), now)
@@ -35,7 +35,7 @@ class Throttle:
 
     def forgive(self, name: str, address: str) -> None:
         """Take back a try that turned out right, and the earlier slips of that name."""
-        network = _network(address)
+        network = network_of(address)
         with self._lock:
             self._failures.pop((name, network), None)
             by_address = self._failures.get(("", network), ())
@@ -51,7 +51,7 @@ class Throttle:
         return tuple(at for at in self._failures.get(key, ()) if now - WINDOW < at <= now)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return the address, or for IPv6 its /64: one customer owns them all."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -23,11 +23,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
-from forewarn_collector.api.throttle import Throttle
 from forewarn_collector.enrolment import Refused, enrol, parse_request
-from forewarn_collector.http.arrivals import Arrivals
+from forewarn_collector.http.arrivals import Arrivals, Failures
 from forewarn_collector.http.limits import BODY_BYTES, is_odd, refuse
-from forewarn_collector.ingest import BadBatch, Ingest, decode
+from forewarn_collector.ingest import BadBatch, Busy, Ingest, decode
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
@@ -55,7 +54,7 @@ def _stop(status: int, text: str, *, close: bool = False, after: int | None = No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSide:
-    """What the routes need.  `takes_in` is False while nothing can be made durable."""
+    """What the routes need."""
 
     collector_id: str
     hosts: Hosts
@@ -65,14 +64,13 @@ class AgentSide:
     authority: bytes  # the authority's certificate, PEM
     pepper: bytes = field(repr=False)
     now: Callable[[], datetime]
-    takes_in: Callable[[], bool]
 
 
 class _Routes:
     def __init__(self, side: AgentSide) -> None:
         self._side = side
         self._arrivals = Arrivals()
-        self._failures = Throttle()
+        self._failures = Failures()
         self._in_flight = 0
         self._heavy = asyncio.Semaphore(2)
 
@@ -82,7 +80,7 @@ class _Routes:
         """Let a new host in."""
         now = self._side.now()
         address = request.client.host if request.client else ""
-        if not self._failures.allows("enrol", address, now):
+        if self._failures.too_many(address, now):
             raise _stop(429, "too many failed enrolments from this address", after=60)
         body = await _body(request, _length(request, ENROL_BYTES))
         try:
@@ -92,7 +90,7 @@ class _Routes:
                 enrol, side.database, side.hosts, side.pepper, wanted, now
             )
         except Refused as refused:
-            self._failures.failed("enrol", address, now)
+            self._failures.add(address, now)
             log.warning("enrolment refused", address=address, reason=str(refused))
             raise _stop(refused.status, str(refused)) from None
         host = enrolled.host
@@ -128,8 +126,8 @@ class _Routes:
         wait = self._arrivals.wait_seconds(host.id, STREAM, now)
         if wait:
             raise _stop(429, "this host sends too often", after=math.ceil(wait))
-        if not self._side.takes_in() or self._in_flight >= IN_FLIGHT:
-            raise _stop(503, "the collector cannot store more at the moment", after=_BUSY_SECONDS)
+        if self._in_flight >= IN_FLIGHT:
+            raise _stop(503, "too many batches are being taken", after=_BUSY_SECONDS)
         self._in_flight += 1
         try:
             body = await _body(request, length)
@@ -144,6 +142,8 @@ class _Routes:
         except BadBatch as bad:
             log.warning("batch refused", host=host.id, status=bad.status, reason=str(bad))
             raise _stop(bad.status, str(bad)) from None
+        except Busy as busy:
+            raise _stop(503, str(busy), after=busy.retry_after_seconds) from None
         finally:
             self._in_flight -= 1
 

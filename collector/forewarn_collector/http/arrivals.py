@@ -1,7 +1,10 @@
-"""What is remembered of each host's requests, in memory: how often it sends, and in which order."""
+"""What is remembered of requests, in memory: how often a host sends, in which order, what failed."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from forewarn_collector.api.throttle import network_of
 
 RATE = 1.0  # requests a second, for long
 BURST = 120.0  # a host that comes back with a day of runs may hurry
@@ -9,6 +12,10 @@ BURST = 120.0  # a host that comes back with a day of runs may hurry
 # How long a request can linger in proxies and retries.  Longer, and an agent that was restored
 # with an older counter would be kept out.
 LATE = timedelta(minutes=2)
+
+FAILURES_AN_ADDRESS = 5
+FAILURE_WINDOW = timedelta(minutes=1)
+_MOST_ADDRESSES = 10_000
 
 
 @dataclass(slots=True)
@@ -48,3 +55,26 @@ class Arrivals:
             return True
         seen.seq, seen.seq_at = seq, now
         return False
+
+
+@dataclass(slots=True)
+class Failures:
+    """Failed enrolments of the last minute, by address.  Used from one thread; bounded.
+
+    Successes do not count: a whole office may be enrolled from one address at once.
+    """
+
+    _failed: OrderedDict[str, tuple[datetime, ...]] = field(default_factory=OrderedDict)
+
+    def too_many(self, address: str, now: datetime) -> bool:
+        """Say whether the address has to wait before it is listened to again."""
+        failed = self._failed.get(network_of(address), ())
+        return sum(now - FAILURE_WINDOW < at <= now for at in failed) >= FAILURES_AN_ADDRESS
+
+    def add(self, address: str, now: datetime) -> None:
+        """Count one."""
+        network = network_of(address)
+        failed = self._failed.pop(network, ())
+        self._failed[network] = (*failed, now)[-FAILURES_AN_ADDRESS:]
+        while len(self._failed) > _MOST_ADDRESSES:
+            self._failed.popitem(last=False)
