@@ -33,23 +33,23 @@ def _read_drive(device: Path, udev: Path) -> Drive | None:
             return None  # made of other devices or of memory
     except OSError:
         return None
-    sectors = _text(device / "size")
-    if not sectors.isdecimal() or int(sectors) == 0 or _text(device / "removable") == "1":
+    sectors = _word(device / "size")
+    if not sectors.isdecimal() or int(sectors) == 0 or _word(device / "removable") == "1":
         return None  # an empty card reader, or what comes and goes with its user
-    known = parse_udev(_text(udev / f"b{_text(device / 'dev')}"))
+    known = parse_udev(_text(udev / f"b{_word(device / 'dev')}"))
     return Drive(
         name=device.name,
-        model=(_text(device / "device/model") or known.get("ID_MODEL", ""))[:_LONGEST],
+        model=(_word(device / "device/model") or known.get("ID_MODEL", ""))[:_LONGEST],
         serial=_serial(device, known)[:_LONGEST],
         size_bytes=int(sectors) * _SECTOR_BYTES,
-        rotational=_text(device / "queue/rotational") == "1",
+        rotational=_word(device / "queue/rotational") == "1",
     )
 
 
 def _serial(device: Path, known: dict[str, str]) -> str:
     return (
-        _text(device / "device/serial")  # NVMe, MMC
-        or _text(device / "serial")  # virtio
+        _word(device / "device/serial")  # NVMe, MMC
+        or _word(device / "serial")  # virtio
         or known.get("ID_SERIAL_SHORT", "")
         or _unit_serial(device / "device/vpd_pg80")
     )
@@ -72,10 +72,13 @@ def parse_udev(text: str) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_text("utf-8", "replace")
+        return path.read_text("utf-8", "replace")
     except OSError:
         return ""
-    return text.strip("\x00 \t\r\n") if "\n" in text.strip() else _clean(text)
+
+
+def _word(path: Path) -> str:
+    return _clean(_text(path))
 
 
 def _clean(text: str) -> str:

@@ -152,7 +152,7 @@ def choose(
     """Return every local writable filesystem once, and ``/`` whatever it is, ``/`` first.
 
     A filesystem mounted several times (bind mounts, btrfs subvolumes) is known by ``/``, else by
-    the shortest mountpoint of the whole of it, else by the shortest one.  Volatile and network
+    where most of it is mounted, else by the shortest mountpoint.  Volatile and network
     filesystems, read-only ones and mounts of a single file are left out; one that is read-only
     although `meant_writable` (what `parse_fstab` gives) names it is kept and marked.
     `is_directory` is given mountpoint and device number, only of parts of local filesystems.
@@ -164,7 +164,7 @@ def choose(
         if mount.mountpoint == "/"
         or (mount.is_local and (mount.is_writable or _has_stopped(mount, meant)))
     ]
-    candidates.sort(key=lambda m: (m.mountpoint != "/", m.root != "/", len(m.mountpoint)))
+    candidates.sort(key=_precedence)
     chosen: dict[str, Filesystem] = {}
     for mount in candidates:
         if mount.device_number in chosen:
@@ -181,6 +181,12 @@ def choose(
             never_written=_is_image(mount),
         )
     return list(chosen.values())
+
+
+def _precedence(mount: Mount) -> tuple[bool, int, int, str]:
+    """Return a key that puts first what names a filesystem best, the same after every boot."""
+    depth = len([part for part in mount.root.split("/") if part])
+    return mount.mountpoint != "/", depth, len(mount.mountpoint), mount.mountpoint
 
 
 def _has_stopped(mount: Mount, meant_writable: frozenset[str]) -> bool:

@@ -41,9 +41,8 @@ def judge(*, flag: str | None, flag_is_kept: bool, running: str, installed: list
         return Reboot(False, f"kernel {running} is the newest installed")
     if flag_is_kept:
         return Reboot(False, "no package asks for it")
-    return Reboot(
-        None, "unknown: no kernel is installed here and nothing keeps /run/reboot-required"
-    )
+    # Still False: a restart clears the flag, and the alert it raised must see that.
+    return Reboot(False, "nothing asks for it, but nothing here would: no kernel, no flag kept")
 
 
 def read_reboot(running: str) -> Reboot:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,9 +38,10 @@ def read_view() -> View:
 def see(first: str, own: str, own_root_number: str) -> View:
     """Return which mounts count, given the mountinfo of PID 1 (or "") and of this process.
 
-    PID 1's do, because a hardened unit sees other ones.  The own ones do where PID 1 may not be
-    asked or lives under another root, as seen from a container with the host's processes.  In a
-    plain chroot the root is no mountpoint; it is added, on the device `own_root_number`.
+    PID 1's do, because a hardened unit sees other ones, and with them the local filesystems that
+    were mounted for this process alone.  Only the own ones do where PID 1 may not be asked or
+    lives under another root, as seen from a container with the host's processes.  In a plain
+    chroot the root is no mountpoint; it is added, on the device `own_root_number`.
     """
     mine = reachable(parse_mountinfo(own))
     theirs = parse_mountinfo(first)
@@ -55,7 +56,20 @@ def see(first: str, own: str, own_root_number: str) -> View:
     init_root = _root_of(reachable(theirs))
     if init_root is None or init_root.device_number != root.device_number:
         return View(tuple(mine), tuple(mine), "own: PID 1 has another root filesystem")
-    return View(theirs, tuple(mine), "of PID 1")
+    extra = _not_among(theirs, mine)
+    told = "of PID 1 and of this process" if extra else "of PID 1"
+    return View(theirs + extra, tuple(mine), told)
+
+
+def _not_among(theirs: Collection[Mount], mine: Iterable[Mount]) -> tuple[Mount, ...]:
+    """Return the local filesystems of the own view that PID 1 sees neither as such nor there."""
+    numbers = {mount.device_number for mount in theirs}
+    places = {mount.mountpoint for mount in theirs}
+    return tuple(
+        mount
+        for mount in mine
+        if mount.is_local and mount.device_number not in numbers and mount.mountpoint not in places
+    )
 
 
 def _root_of(mounts: Iterable[Mount]) -> Mount | None:
