@@ -24,6 +24,8 @@ OUTCOMES = tuple(Outcome)
 OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 BAD_OUTCOMES = (OUTCOME_NUMBERS[Outcome.FAILED], OUTCOME_NUMBERS[Outcome.TIMED_OUT])
 
+_LONGEST_SECONDS = 2_000_000.0  # fits its column as milliseconds
+
 Columns = dict[str, NDArray[np.generic]]
 
 _KEPT = """
@@ -175,7 +177,7 @@ def _run_columns(
         lane = LANE_NUMBERS[arrival.lane]
         for run in arrival.runs:
             subject = shapes.number("check_failed", {"check": run.check})
-            milliseconds = min(max(round(run.duration_seconds * 1000), 0), 2**31 - 1)
+            milliseconds = round(min(max(run.duration_seconds, 0.0), _LONGEST_SECONDS) * 1000)
             outcome = OUTCOME_NUMBERS[run.outcome]
             rows.append(
                 (arrival.host, spool, lane, run.sequence, subject, run.at, arrival.received,

@@ -1,0 +1,405 @@
+"""Take batches in: read them, date them, and make many durable together.
+
+The order of things is what makes a receipt true: facts are committed first (they are sent only
+when they change, so a receipt must never promise ones that were lost), then samples, runs and
+marks in one transaction, then the answers go out.
+"""
+
+import asyncio
+import re
+import shutil
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from forewarn_checks.base import Batch, FactValue, Lane, Receipt
+from forewarn_collector.dating import date_runs, microseconds
+from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check
+from forewarn_collector.samples import Arrival, ArrivedRun, SampleStore
+
+__all__ = ["BadBatch", "Busy", "Host", "Ingest", "Limits", "OnFacts", "Room", "decode"]
+
+COMPRESSED_BYTES = 1 << 20
+PLAIN_BYTES = 8 << 20
+
+_LINGER_SECONDS = 0.02  # how long the first batch of a group waits for others
+_GROUP = 64  # batches that end the waiting
+_MOST = 1024  # batches of one commit
+_QUEUE = 4096  # batches that may wait; more are sent away
+_REMEMBERED_SHAPES = 200_000
+_DAY = 86_400_000_000
+
+_BATCH = TypeAdapter(Batch)
+# An escaped NUL, not an escaped backslash before "u0000".  SQL texts end at one.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+log = structlog.get_logger("forewarn.ingest")
+
+
+class Host(Protocol):
+    """What ingest needs to know of an enrolled host."""
+
+    @property
+    def number(self) -> int:
+        """The short key of its samples."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+
+OnFacts = Callable[[int, str, Mapping[str, FactValue], datetime], None]
+"""Makes changed facts of a host (number, id) durable.  May be called again with the same ones."""
+
+
+def decode(body: bytes, content_encoding: str) -> Batch:
+    """Return the batch in a request body.
+
+    Raises BadBatch: 415 for an encoding other than gzip or identity, 413 for too many bytes,
+    400 for what is no gzip or no JSON, 422 for what is no batch.
+    """
+    if len(body) > COMPRESSED_BYTES:
+        raise BadBatch(413, f"{len(body)} bytes; send at most {COMPRESSED_BYTES}")
+    if content_encoding == "gzip":
+        body = _gunzip(body)
+    elif content_encoding != "identity":
+        raise BadBatch(415, "send content-encoding gzip or identity")
+    if b"\\u0000" in body and _NUL.search(body):
+        raise BadBatch(422, "a text holds the character NUL")
+    try:
+        return _BATCH.validate_json(body)
+    except ValidationError as error:
+        raise _explain(error) from None
+    except RecursionError:
+        raise BadBatch(400, "the JSON is nested too deeply") from None
+
+
+def _gunzip(body: bytes) -> bytes:
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        plain = stream.decompress(body, PLAIN_BYTES + 1)
+    except zlib.error as error:
+        raise BadBatch(400, f"the body is no gzip: {error}") from None
+    if len(plain) > PLAIN_BYTES:
+        raise BadBatch(413, f"more than {PLAIN_BYTES} bytes when unpacked; send less at once")
+    if not stream.eof or stream.unused_data:
+        raise BadBatch(400, "the gzip body is cut short or has something behind it")
+    return plain
+
+
+def _explain(error: ValidationError) -> BadBatch:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return BadBatch(400, f"the body is no JSON: {first['msg']}"[:300])
+    place = ".".join(str(part)[:40] for part in first["loc"][:6])
+    return BadBatch(422, f"{place}: {first['msg']}"[:300])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Refuses to take more in while the disk still has room for everything else.
+
+    Nothing is taken below `least_bytes`, nor below `least_ratio` of the disk; the ratio asks for
+    `ratio_bytes` at most, or a large disk would be called full with plenty of room.
+    """
+
+    directory: Path
+    least_bytes: int = 1 << 30
+    least_ratio: float = 0.05
+    ratio_bytes: int = 10 << 30
+
+    def missing(self) -> int:
+        """Return how many bytes must be freed before anything is taken, 0 for none."""
+        usage = shutil.disk_usage(self.directory)
+        wanted = max(self.least_bytes, min(int(usage.total * self.least_ratio), self.ratio_bytes))
+        return max(wanted - usage.free, 0)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """One batch between its request and its commit."""
+
+    arrival: Arrival
+    counts: Sequence[int]  # samples of each run
+    facts: Sequence[Mapping[str, FactValue]]  # of each run, or nothing at all
+    host_id: str
+    received: datetime
+    answer: asyncio.Future[Receipt]
+
+
+_Answered = tuple[_Waiting, Receipt | Busy]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was taken in since the start."""
+
+    batches: int = 0
+    repeats: int = 0  # of those, the ones that held nothing new
+    runs: int = 0
+    samples: int = 0
+    commits: int = 0
+
+
+class Ingest:
+    """Commits batches in groups from one thread of its own.
+
+    `start` it before the first `accept`, and `close` it before the store.  `missing_bytes` is
+    asked at most once a second how much room the disk lacks (`Room.missing`).
+    """
+
+    def __init__(
+        self,
+        store: SampleStore,
+        on_facts: OnFacts,
+        *,
+        missing_bytes: Callable[[], int] = lambda: 0,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        linger_seconds: float = _LINGER_SECONDS,
+        queue: int = _QUEUE,
+    ) -> None:
+        self._store = store
+        self._on_facts = on_facts
+        self._missing_bytes = missing_bytes
+        self._limits = limits
+        self._linger = linger_seconds
+        self._room = queue
+        self._names = Allowance(limits.series)
+        self._spools = Allowance(limits.spools)
+        self._shapes: dict[object, int] = {}
+        self._missing = (0.0, 0)
+        self._waiting: list[_Waiting] = []
+        self._arrived = threading.Condition()
+        self._closing = False
+        self.counts = Counts()
+        self._thread = threading.Thread(target=self._write, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Begin to commit what is accepted."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what waits, answer it, and end.  Later batches are sent away."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def waiting(self) -> int:
+        """Return how many batches wait for their commit."""
+        return len(self._waiting)
+
+    # -- on the way in, in the event loop --------------------------------------------------------
+
+    async def accept(self, batch: Batch, host: Host, received: datetime) -> Receipt:
+        """Return what is durably held of the batch's spool once the batch is.
+
+        A repeat changes nothing and is answered alike.  Raises BadBatch when the batch may not be
+        taken, Busy when nothing can be taken just now.
+        """
+        self._refuse_if_busy()
+        check(batch, self._limits)
+        waiting = self._convert(batch, host, received)
+        with self._arrived:
+            if self._closing:
+                raise Busy("the collector is stopping", 5)
+            self._waiting.append(waiting)
+            if len(self._waiting) in (1, _GROUP):
+                self._arrived.notify()
+        return await waiting.answer
+
+    def _refuse_if_busy(self) -> None:
+        if len(self._waiting) >= self._room:
+            raise Busy("too many batches wait for the disk", 10)
+        asked, missing = self._missing
+        now = time.monotonic()
+        if now - asked >= 1:
+            missing = self._missing_bytes()
+            self._missing = (now, missing)
+        if missing:
+            raise Busy(f"the collector's disk lacks {missing} bytes of room", 60)
+
+    def _convert(self, batch: Batch, host: Host, received: datetime) -> _Waiting:
+        at_collector = microseconds(received)
+        try:
+            moments = date_runs(batch, at_collector)
+        except ValueError as error:
+            raise BadBatch(422, str(error)) from None
+        day = at_collector // _DAY
+        self._admit_spool(batch, host.number, day)
+        runs = []
+        shapes: list[int] = []
+        times: list[int] = []
+        values: list[float] = []
+        number = self._shape_number
+        for run, at in zip(batch.runs, moments, strict=True):
+            number(host.number, day, "check_failed", {"check": run.check})
+            runs.append(
+                ArrivedRun(
+                    run.sequence, run.check, at, run.duration_seconds, run.outcome, run.error
+                )
+            )
+            samples = run.samples
+            shapes += [number(host.number, day, s.metric, s.labels) for s in samples]
+            times += [at] * len(samples)
+            values += [s.value for s in samples]
+        return _Waiting(
+            arrival=Arrival(
+                host=host.number,
+                spool=batch.spool,
+                lane=batch.lane,
+                through=batch.runs[-1].sequence,
+                received=at_collector,
+                runs=tuple(runs),
+                shapes=shapes,
+                times=times,
+                values=values,
+            ),
+            counts=[len(run.samples) for run in batch.runs],
+            facts=[run.facts for run in batch.runs] if any(r.facts for r in batch.runs) else (),
+            host_id=host.id,
+            received=received,
+            answer=asyncio.get_running_loop().create_future(),
+        )
+
+    def _shape_number(self, host: int, day: int, metric: str, labels: dict[str, str]) -> int:
+        # Labels come in the order of their check, so the unsorted pairs find the number again.
+        key = (metric, *labels.items()) if labels else metric
+        number = self._shapes.get(key)
+        if number is None:
+            number = self._new_shape(host, day, metric, labels)
+            if len(self._shapes) >= _REMEMBERED_SHAPES:
+                self._shapes.clear()
+            self._shapes[key] = number
+        return number
+
+    def _new_shape(self, host: int, day: int, metric: str, labels: dict[str, str]) -> int:
+        if self._names.spent(host, day):
+            raise BadBatch(
+                422,
+                f"this host named {self._limits.series} new series today, the last {metric};"
+                " something in their labels changes all the time",
+            )
+        known = len(self._store.shapes())
+        number = self._store.shape(metric, labels)
+        if len(self._store.shapes()) > known:
+            self._names.take(host, day)
+        return number
+
+    def _admit_spool(self, batch: Batch, host: int, day: int) -> None:
+        if any(self._store.mark(host, batch.spool, lane) >= 0 for lane in Lane):
+            return
+        if self._spools.spent(host, day):
+            raise Busy(f"this host began {self._limits.spools} spools today", 3600)
+
+    # -- in the writer's thread ------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while group := self._next_group():
+            _answer(self._try(group))
+
+    def _try(self, group: Sequence[_Waiting]) -> list[_Answered]:
+        """Commit a group; one that holds something impossible is taken apart."""
+        try:
+            return self._commit(group)
+        # A dead writer would leave every request waiting, so whatever it was is told to these.
+        except Exception as error:  # noqa: BLE001
+            if len(group) > 1 and isinstance(error, ValueError | ArithmeticError | TypeError):
+                return [answer for waiting in group for answer in self._try([waiting])]
+            hosts = sorted({waiting.host_id for waiting in group})[:5]
+            log.error(
+                "batches not stored", batches=len(group), hosts=hosts, trouble=repr(error)[:300]
+            )
+            trouble = Busy("the collector could not store this", 30)
+            return [(waiting, trouble) for waiting in group]
+
+    def _next_group(self) -> list[_Waiting]:
+        """Return batches to commit together, none when closing."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._waiting or self._closing)
+            self._arrived.wait_for(
+                lambda: len(self._waiting) >= _GROUP or self._closing, self._linger
+            )
+            group = self._waiting[:_MOST]
+            del self._waiting[:_MOST]
+            return group
+
+    def _commit(self, group: Sequence[_Waiting]) -> list[_Answered]:
+        arrivals = []
+        marks: dict[tuple[int, str, Lane], int] = {}  # as this group will leave them
+        for waiting in group:
+            arrival = waiting.arrival
+            key = (arrival.host, arrival.spool, arrival.lane)
+            mark = marks[key] if key in marks else self._store.mark(*key)
+            if arrival.through <= mark:
+                continue
+            if waiting.facts:
+                self._keep_facts(waiting, mark)
+            arrivals.append(_cut(waiting, mark))
+            marks[key] = arrival.through
+            if mark < 0:
+                self._spools.take(arrival.host, arrival.received // _DAY)
+        self._store.append(arrivals)
+        self._count(group, arrivals)
+        return [(waiting, self._receipt(waiting.arrival)) for waiting in group]
+
+    def _keep_facts(self, waiting: _Waiting, mark: int) -> None:
+        facts: dict[str, FactValue] = {}
+        for run, said in zip(waiting.arrival.runs, waiting.facts, strict=True):
+            if run.sequence > mark:
+                facts |= said
+        if facts:
+            self._on_facts(waiting.arrival.host, waiting.host_id, facts, waiting.received)
+
+    def _count(self, group: Sequence[_Waiting], arrivals: Sequence[Arrival]) -> None:
+        self.counts.batches += len(group)
+        self.counts.repeats += len(group) - len(arrivals)
+        self.counts.runs += sum(len(arrival.runs) for arrival in arrivals)
+        self.counts.samples += sum(len(arrival.shapes) for arrival in arrivals)
+        self.counts.commits += 1
+
+    def _receipt(self, arrival: Arrival) -> Receipt:
+        marks = {lane: self._store.mark(arrival.host, arrival.spool, lane) for lane in Lane}
+        return Receipt({lane: mark for lane, mark in marks.items() if mark >= 0})
+
+
+def _cut(waiting: _Waiting, mark: int) -> Arrival:
+    """Return the part of an arrival that is above the mark."""
+    arrival = waiting.arrival
+    if arrival.runs[0].sequence > mark:
+        return arrival
+    old = sum(run.sequence <= mark for run in arrival.runs)
+    samples = sum(waiting.counts[:old])
+    return replace(
+        arrival,
+        runs=arrival.runs[old:],
+        shapes=arrival.shapes[samples:],
+        times=arrival.times[samples:],
+        values=arrival.values[samples:],
+    )
+
+
+def _answer(answers: Sequence[_Answered]) -> None:
+    """Wake the requests, each loop once."""
+    loops = {waiting.answer.get_loop() for waiting, _ in answers}
+    for loop in loops:
+        loop.call_soon_threadsafe(_settle, [a for a in answers if a[0].answer.get_loop() is loop])
+
+
+def _settle(answers: Sequence[_Answered]) -> None:
+    for waiting, answer in answers:
+        if waiting.answer.done():  # the client has hung up
+            continue
+        if isinstance(answer, Busy):
+            waiting.answer.set_exception(answer)
+        else:
+            waiting.answer.set_result(answer)
