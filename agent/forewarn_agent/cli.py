@@ -301,3 +301,7 @@ def _not_allowed(directory: Path, failure: Exception) -> str:
 
 def _version() -> str:
     return version("forewarn")
+
+
+if __name__ == "__main__":
+    app()

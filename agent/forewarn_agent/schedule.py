@@ -121,7 +121,7 @@ class Schedule:
                 Cadence(job.every, job.phase),
                 args=(name,),
                 id=name,
-                next_run_time=now + phase(self._host, FIRST_RUN_WITHIN),
+                next_run_time=now + phase(self._host, min(FIRST_RUN_WITHIN, every)),
                 replace_existing=True,
             )
             self._jobs[name] = job
