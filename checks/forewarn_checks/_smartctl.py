@@ -1,14 +1,13 @@
 """Run smartctl: find it, list its devices, ask one of them.  Knows processes, not drives."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from forewarn_checks._process import Done, Execute, execute
 from forewarn_checks.base import CannotRead
 
 ASLEEP = 3
@@ -26,18 +25,6 @@ _SCAN_LINE = re.compile(
     r"(?P<shut># )?(?P<name>\S+) -d (?P<type>\S+) # .*?, (?P<protocol>\S+) device"
     r"(?: open failed: (?P<trouble>.*))?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a process printed, and its exit status; None when it had to be killed."""
-
-    output: str
-    status: int | None
-
-
-Execute = Callable[[Sequence[str], float], Done]
-"""Runs an argv for at most so many seconds.  Raises OSError when it cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +51,6 @@ def find(configured: str = "") -> str | None:
     if configured:
         return configured if Path(configured).is_file() else None
     return shutil.which("smartctl") or next((p for p in _PLACES if Path(p).is_file()), None)
-
-
-def execute(argv: Sequence[str], timeout_seconds: float) -> Done:
-    """Run `argv` without input; kill it when its time is up, and do not wait for its corpse.
-
-    A process stuck inside a dead drive cannot even be killed: it is left to the kernel.
-    """
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"LC_ALL": "C"},
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        try:
-            process.communicate(timeout=2)
-        except subprocess.TimeoutExpired:
-            if process.stdout is not None:
-                process.stdout.close()
-        return Done("", None)
-    return Done(output.decode("utf-8", "replace"), process.returncode)
 
 
 class Smartctl:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from forewarn_checks import _smart_health as judge
+from forewarn_checks._process import Execute, execute
 from forewarn_checks._smart_drives import Drive, apart, ask_all, clean, listed
 from forewarn_checks._smart_report import from_json
-from forewarn_checks._smartctl import Device, Execute, Smartctl, execute, find
+from forewarn_checks._smartctl import Device, Smartctl, find
 from forewarn_checks.base import (
     CannotRead,
     Check,

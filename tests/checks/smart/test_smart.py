@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from forewarn_checks import smart
+from forewarn_checks._process import Done, execute
 from forewarn_checks._smart_drives import ask
 from forewarn_checks._smart_health import Health
-from forewarn_checks._smartctl import Device, Done, Smartctl, devices, execute, find
+from forewarn_checks._smartctl import Device, Smartctl, devices, find
 from forewarn_checks.base import CannotRead, Fact, NothingToRead, Options, Reading, Sample
 
 CASES = Path(__file__).parent / "cases"
