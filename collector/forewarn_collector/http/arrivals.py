@@ -1,4 +1,4 @@
-"""What is remembered of requests, in memory: how often a host sends, in which order, what failed."""
+"""What is remembered of requests, in memory: how often, in which order, and what failed."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
