@@ -1,6 +1,5 @@
 """Memory and swap."""
 
-import ctypes
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -101,30 +100,31 @@ def read_windows(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it ha
     yield Fact("memory_bytes", memory.total)
 
 
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of sysinfoapi.h."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("load_percent", ctypes.c_uint32),
-        ("memory_total", ctypes.c_uint64),
-        ("memory_free", ctypes.c_uint64),
-        ("commit_limit", ctypes.c_uint64),
-        ("commit_left", ctypes.c_uint64),
-        ("address_space_total", ctypes.c_uint64),
-        ("address_space_free", ctypes.c_uint64),
-        ("reserved", ctypes.c_uint64),
-    )
-
-
 def _commit_windows() -> tuple[int, int]:
     """Return how much Windows promises to programs in all, and how much of that is left."""
     if sys.platform != "win32":
         raise WrongSystem
-    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    import ctypes  # here, because a Linux agent has no use for it
+
+    class MemoryStatus(ctypes.Structure):
+        """MEMORYSTATUSEX of sysinfoapi.h."""
+
+        _fields_ = (
+            ("length", ctypes.c_uint32),
+            ("load_percent", ctypes.c_uint32),
+            ("memory_total", ctypes.c_uint64),
+            ("memory_free", ctypes.c_uint64),
+            ("commit_limit", ctypes.c_uint64),
+            ("commit_left", ctypes.c_uint64),
+            ("address_space_total", ctypes.c_uint64),
+            ("address_space_free", ctypes.c_uint64),
+            ("reserved", ctypes.c_uint64),
+        )
+
+    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
     if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
         return 0, 0
-    return status.commit_limit, status.commit_left
+    return int(status.commit_limit), int(status.commit_left)
 
 
 CHECK = Check(

@@ -12,9 +12,10 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 # Filesystems on a disk of this host although their device number has no driver (major 0).
 _LOCAL_WITHOUT_DEVICE = frozenset({"bcachefs", "btrfs", "ubifs", "zfs"})
-# Walking a path through one of these may never come back.
+# Walking a path through one of these may never come back.  Not autofs: what it shows as mounted is
+# there, and what is not mounted is never asked for.
 _NETWORK = {"9p", "afs", "ceph", "cifs", "coda", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
-_DAEMON = {"autofs", "beegfs", "fuse", "glusterfs", "orangefs", "virtiofs"}
+_DAEMON = {"beegfs", "fuse", "glusterfs", "orangefs", "virtiofs"}
 _REMOTE = frozenset(_NETWORK | _DAEMON)
 _NEVER_WRITTEN = frozenset({"cramfs", "erofs", "iso9660", "romfs", "squashfs"})
 
