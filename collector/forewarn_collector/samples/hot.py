@@ -26,6 +26,8 @@ BAD_OUTCOMES = (OUTCOME_NUMBERS[Outcome.FAILED], OUTCOME_NUMBERS[Outcome.TIMED_O
 
 _LONGEST_SECONDS = 2_000_000.0  # fits its column as milliseconds
 
+ErrorRow = tuple[int, int, int, str, int]
+_ERROR = ("INTEGER", "INTEGER", "BIGINT", "VARCHAR", "BIGINT")
 Columns = dict[str, NDArray[np.generic]]
 
 _KEPT = """
@@ -98,7 +100,7 @@ class Entry:
 
     samples: Columns
     runs: Columns
-    errors: Columns
+    errors: Sequence[ErrorRow]
     points: int
 
 
@@ -114,7 +116,7 @@ def insert_entry(connection: duckdb.DuckDBPyConnection, generation: int, entry: 
     """Append rows to the tables of a generation, inside the caller's transaction."""
     _insert(connection, f"samples_{generation}", entry.samples)
     _insert(connection, f"runs_{generation}", entry.runs)
-    _insert(connection, f"errors_{generation}", entry.errors)
+    _insert_texts(connection, f"errors_{generation}", _ERROR, entry.errors)
 
 
 def insert_names(
@@ -125,13 +127,11 @@ def insert_names(
 ) -> tuple[int, int]:
     """Append the shapes and spools that are not yet `known`; return how many now are."""
     now = len(shapes), len(spools)
-    rows = enumerate(shapes[known[0] : now[0]], known[0])
-    named = [(number, shape.metric, json.dumps(shape.labels)) for number, shape in rows]
-    if named:
-        _insert(connection, "shapes", _text_columns(named))
+    new = enumerate(shapes[known[0] : now[0]], known[0])
+    named = [(number, shape.metric, json.dumps(shape.labels)) for number, shape in new]
+    _insert_texts(connection, "shapes", ("INTEGER", "VARCHAR", "VARCHAR"), named)
     owned = [(number, *spools[number]) for number in range(known[1], now[1])]
-    if owned:
-        _insert(connection, "spools", _text_columns(owned))
+    _insert_texts(connection, "spools", ("INTEGER", "INTEGER", "VARCHAR"), owned)
     return now
 
 
@@ -146,11 +146,21 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns)
         connection.unregister("rows_in")
 
 
-def _text_columns(rows: Sequence[tuple[int, object, str]]) -> Columns:
-    return {
-        f"column_{place}": np.array(values, dtype=object if isinstance(values[0], str) else None)
-        for place, values in enumerate(zip(*rows, strict=True))
-    }
+def _insert_texts(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: tuple[str, ...],
+    rows: Sequence[tuple[int | str, ...]],
+) -> None:
+    # Texts go in as one JSON: 250 rows take 1 ms, and 70 to 130 ms in every other way.
+    if not rows:
+        return
+    fields = {f"c{place}": kind for place, kind in enumerate(types)}
+    values = [dict(zip(fields, row, strict=True)) for row in rows]
+    connection.execute(
+        f"INSERT INTO {table} SELECT unnest(from_json($rows, $form), recursive := true)",
+        {"rows": json.dumps(values), "form": json.dumps([fields])},
+    )
 
 
 def _sample_columns(arrivals: Sequence[Arrival], number: int) -> Columns:
@@ -169,14 +179,18 @@ def _sample_columns(arrivals: Sequence[Arrival], number: int) -> Columns:
 
 def _run_columns(
     arrivals: Sequence[Arrival], shapes: Shapes, spools: Spools, number: int
-) -> tuple[Columns, Columns]:
+) -> tuple[Columns, list[ErrorRow]]:
     rows = []
-    errors = []
+    errors: list[ErrorRow] = []
+    subjects: dict[str, int] = {}
     for arrival in arrivals:
         spool = spools.number(arrival.host, arrival.spool)
         lane = LANE_NUMBERS[arrival.lane]
         for run in arrival.runs:
-            subject = shapes.number("check_failed", {"check": run.check})
+            subject = subjects.get(run.check)
+            if subject is None:
+                subject = shapes.number("check_failed", {"check": run.check})
+                subjects[run.check] = subject
             milliseconds = round(min(max(run.duration_seconds, 0.0), _LONGEST_SECONDS) * 1000)
             outcome = OUTCOME_NUMBERS[run.outcome]
             rows.append(
@@ -185,26 +199,13 @@ def _run_columns(
             )  # fmt: skip
             if run.error:
                 refuse_broken(run.error)
-                errors.append((arrival.host, subject, run.at, run.error))
+                errors.append((arrival.host, subject, run.at, run.error, number))
     names = ("host", "spool", "lane", "sequence", "subject", "moment", "received",
              "milliseconds", "outcome")  # fmt: skip
     table = np.array(rows, np.int64).reshape(-1, len(names))
     runs: Columns = {name: table[:, place].copy() for place, name in enumerate(names)}
     runs["entry"] = np.full(len(rows), number, np.int64)
-    return runs, _error_columns(errors, number)
-
-
-def _error_columns(errors: Sequence[tuple[int, int, int, str]], number: int) -> Columns:
-    if not errors:
-        return {}
-    hosts, subjects, moments, texts = zip(*errors, strict=True)
-    return {
-        "host": np.array(hosts, np.int32),
-        "subject": np.array(subjects, np.int32),
-        "moment": np.array(moments, np.int64),
-        "error": np.array(texts, dtype=object),
-        "entry": np.full(len(errors), number, np.int64),
-    }
+    return runs, errors
 
 
 def marks_with(generation: int) -> str:
