@@ -163,6 +163,10 @@ class RuleBook:
         """Return the names of all rules that are on somewhere."""
         return tuple(name for name in self._pages if self.variants(name))
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is a rule of this name, on or off."""
+        return name in self._pages
+
     def variants(self, name: str) -> tuple[BookedRule, ...]:
         """Return every form the rule `name` takes on any host; none if it is off everywhere."""
         page = self._pages[name]

@@ -94,6 +94,12 @@ class Health:
     disabled_at: datetime | None = None
 
 
+def waiting(connection: Connection, destination: str) -> bool:
+    """Say whether anything is queued: asking costs no lock, leasing does."""
+    mine = and_(outbox.c.destination == destination, outbox.c.state == "queued")
+    return connection.execute(select(outbox.c.id).where(mine).limit(1)).first() is not None
+
+
 def lease(
     connection: Connection, destination: str, *, now: datetime, until: datetime, limit: int
 ) -> list[Due]:

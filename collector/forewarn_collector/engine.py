@@ -1,0 +1,361 @@
+"""Judge what is new and open, raise and close episodes: one pass, one transaction.
+
+The state of every alert is a row, written together with the ticket, its history, the messages to
+destinations and the cursor in the samples.  So a restart changes nothing, and judging the same
+points again changes nothing either.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from forewarn_collector.judgement import (
+    AlertId,
+    Happening,
+    Judgement,
+    judge_points,
+    judge_silence,
+)
+from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.rules.evidence import gather
+from forewarn_collector.rules.kind import AlertState, Data
+from forewarn_collector.rules.prefilter import Prefilter, Watermarks
+from forewarn_collector.rules.silence import silences
+from forewarn_collector.rules.step import GAP, EventKind
+from forewarn_collector.samples import Points, SampleStore
+from forewarn_collector.state import alerts as memory
+from forewarn_collector.state.alerts import AlertRow
+from forewarn_collector.state.database import Database
+from forewarn_collector.state.episodes import (
+    Opening,
+    change_episode,
+    close_episode,
+    open_episode,
+)
+from forewarn_collector.state.hosts import Hosts, KnownHost
+from forewarn_collector.state.outbox import Telling
+
+_log = logging.getLogger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_BEAT = timedelta(seconds=10)
+_AWAY = timedelta(seconds=60)
+"""Longer between two passes, and the collector is taken to have been away."""
+_COMING_BACK = timedelta(minutes=5)
+"""How long after an absence of ours agents may take to be heard again."""
+_LONGEST_AWAY = timedelta(days=30)
+_REMEMBERED = timedelta(days=1)
+_STALE = timedelta(minutes=10)
+_SWEEP = timedelta(minutes=1)
+_MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What one pass did: points looked at, points that mattered, episodes opened and closed."""
+
+    points: int = 0
+    mattered: int = 0
+    opened: int = 0
+    closed: int = 0
+
+
+class Engine:
+    """Judges what became durable since the last pass.  Passes come from one thread at a time.
+
+    `telling` names the destinations that are told.  Call `start` once before the first pass.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        store: SampleStore,
+        hosts: Hosts,
+        book: RuleBook,
+        telling: Telling,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._hosts = hosts
+        self._book = book
+        self._telling = telling
+        self._next: tuple[RuleBook, Telling] | None = None
+        self._prefilter = Prefilter(book)
+        self._watermarks = Watermarks()
+        self._held: dict[AlertId, AlertRow] = {}
+        self._effective: dict[tuple[str, int], BookedRule | None] = {}
+        self._cursor = 0
+        self._beaten: datetime | None = None
+        self._swept: datetime | None = None
+        self._downtimes: list[tuple[int, int]] = []
+
+    def start(self, now: datetime) -> None:
+        """Load what was known when the collector last ran, and note how long it was away."""
+        with self._database.write() as connection:
+            held = memory.load(connection, ended_after=now - _REMEMBERED)
+            self._held = {_id(row): row for row in held}
+            self._cursor = memory.cursor(connection)
+            before = memory.heartbeat(connection)
+            if before is not None and now - before > _BEAT:
+                memory.add_downtime(connection, before, now + _COMING_BACK)
+            self._beat(connection, now)
+
+    def use(self, book: RuleBook, telling: Telling) -> None:
+        """Judge by another book, and tell others, from the next pass on.  From any thread."""
+        self._next = (book, telling)
+
+    @property
+    def cursor(self) -> int:
+        """Up to which commit of the store everything is judged, and that is on disk."""
+        return self._cursor
+
+    def pass_(self, now: datetime) -> Passed:
+        """Judge everything new; return what it came to.
+
+        Each round of points is one transaction.  When one fails nothing of it is remembered, and
+        the next pass judges the same points again.
+        """
+        self._prepare(now)
+        done = Passed()
+        for _ in range(_MOST_ROUNDS):
+            points = self._store.new_points(self._cursor)
+            if points.through == self._cursor:
+                break
+            done = _sum(done, self._round(points, now))
+        return _sum(done, self._listen(now))
+
+    # -- one round -------------------------------------------------------------------------------
+
+    def _round(self, points: Points, now: datetime) -> Passed:
+        """Judge one stretch of points and commit what comes of it."""
+        judgement = Judgement(self._held, _microseconds(now))
+        fresh, mattered = points, 0
+        if len(points.at):
+            self._prefilter.learn(self._store.shapes())
+            fresh = self._fresh(points)
+            picked = self._prefilter.pick(fresh, self._troubled())
+            mattered = len(picked.rows)
+            judge_points(
+                judgement, fresh, picked, self._prefilter, self._host, self._effective_rule
+            )
+        self._commit(judgement, now, points.through)
+        if len(points.at):
+            self._watermarks.take(fresh.host, self._prefilter.check[fresh.shape], fresh.at)
+        return _counted(judgement, len(points.at), mattered)
+
+    def _listen(self, now: datetime) -> Passed:
+        """Judge who is silent, and now and then what went stale or lost its rule."""
+        judgement = Judgement(self._held, _microseconds(now))
+        numbers, silent = silences(self._store.last_received(), self._downtimes, _microseconds(now))
+        judge_silence(judgement, numbers, silent, self._book, self._host, self._effective_rule)
+        # Silence only grows: a row is written when something about it changed.
+        judgement.changed = {
+            alert_id: row
+            for alert_id, row in judgement.changed.items()
+            if alert_id not in self._held or not _alike(self._held[alert_id], row)
+        }
+        self._sweep(judgement, now)
+        if judgement.changed or self._is_due(now):
+            self._commit(judgement, now, None)
+        return _counted(judgement, 0, 0)
+
+    def _fresh(self, points: Points) -> Points:
+        """Leave out points that newer ones of their check have overtaken."""
+        check = self._prefilter.check[points.shape]
+        fresh = self._watermarks.fresh(points.host, check, points.at)
+        if fresh.all():
+            return points
+        return Points(
+            host=points.host[fresh],
+            shape=points.shape[fresh],
+            at=points.at[fresh],
+            value=points.value[fresh],
+            received=points.received[fresh],
+            through=points.through,
+        )
+
+    def _troubled(self) -> NDArray[np.int64]:
+        """Return the keys of all components with an alert that is not ok."""
+        metrics = {
+            name: forms[0].metric.name
+            for name in self._book.names()
+            for forms in [self._book.variants(name)]
+            if forms[0].metric is not None
+        }
+        return self._prefilter.keys(
+            (row.host_number, metrics[row.rule], row.component)
+            for row in self._held.values()
+            if row.alert.state is not AlertState.OK and row.rule in metrics
+        )
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def _commit(self, judgement: Judgement, now: datetime, through: int | None) -> None:
+        """Write it all in one transaction; only then remember it."""
+        with self._database.write() as connection:
+            episodes = self._tell(connection, judgement, now)
+            rows = {
+                alert_id: replace(row, episode_id=episodes.get(alert_id, row.episode_id))
+                for alert_id, row in judgement.changed.items()
+            }
+            # What never fired leaves no trace once it is over.
+            gone = {
+                alert_id
+                for alert_id, row in rows.items()
+                if row.alert.state is AlertState.OK and row.episode_id is None
+            }
+            kept = [row for alert_id, row in rows.items() if alert_id not in gone]
+            memory.save(connection, kept, now)
+            memory.remove(connection, (rows[alert_id].key for alert_id in gone))
+            if through is not None:
+                memory.move_cursor(connection, through)
+            if self._is_due(now):
+                self._beat(connection, now)
+        self._held.update(rows)
+        for alert_id in gone:
+            self._held.pop(alert_id, None)
+        if through is not None:
+            self._cursor = through
+
+    def _tell(
+        self, connection: Connection, judgement: Judgement, now: datetime
+    ) -> dict[AlertId, str]:
+        """Open, change and close episodes in the order things happened; return their ids."""
+        episodes: dict[AlertId, str] = {}
+        for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
+            alert_id = _id(happening.row)
+            episode = episodes.get(alert_id, happening.row.episode_id or "")
+            episodes[alert_id] = self._tell_one(connection, happening, episode, now)
+        return episodes
+
+    def _tell_one(
+        self, connection: Connection, happening: Happening, episode: str, now: datetime
+    ) -> str:
+        row, host, event = happening.row, happening.host, happening.event
+        title, told = _evidence(happening)
+        if event.kind is EventKind.OPENED:
+            opening = Opening(
+                alert_key=row.key,
+                host=host,
+                component=row.component,
+                rule=row.rule,
+                severity=event.severity,
+                title=title,
+                evidence=told,
+                at=_moment(event.at),
+            )
+            return open_episode(connection, opening, now, self._telling)
+        if event.kind is EventKind.CHANGED:
+            change_episode(connection, episode, host, event.severity, told, now, self._telling)
+        else:
+            at = _moment(event.at)
+            close_episode(connection, episode, host, told, at, now, self._telling)
+        return episode
+
+    def _is_due(self, now: datetime) -> bool:
+        """Say whether it is time to note that we are here; also when the clock was set back."""
+        return self._beaten is None or not timedelta(0) <= now - self._beaten < _BEAT
+
+    def _beat(self, connection: Connection, now: datetime) -> None:
+        memory.beat(connection, now)
+        self._beaten = now
+        away = memory.downtimes_since(connection, now - _LONGEST_AWAY)
+        self._downtimes = [(_microseconds(began), _microseconds(ended)) for began, ended in away]
+
+    # -- now and then ----------------------------------------------------------------------------
+
+    def _prepare(self, now: datetime) -> None:
+        """Take over a new book and changed hosts, and note when we stood still."""
+        if self._beaten is not None and now - self._beaten > _AWAY:
+            # A suspended machine, a stopped process: nobody was there to hear.
+            with self._database.write() as connection:
+                memory.add_downtime(connection, self._beaten, now + _COMING_BACK)
+                self._beat(connection, now)
+        if self._next is not None:
+            (self._book, self._telling), self._next = self._next, None
+            self._prefilter = Prefilter(self._book)
+            self._watermarks = Watermarks()
+            self._effective.clear()
+            self._swept = None
+        if self._hosts.refresh():
+            self._effective.clear()
+            self._swept = None
+
+    def _sweep(self, judgement: Judgement, now: datetime) -> None:
+        """End alerts that no rule stands for any more, mark stale ones, forget old ones."""
+        if self._swept is not None and now - self._swept < _SWEEP:
+            return
+        self._swept = now
+        long_ago = judgement.now - _REMEMBERED // _MICROSECOND
+        for alert_id, row in list(self._held.items()):
+            alert = (judgement.row(alert_id) or row).alert
+            if alert.state is AlertState.OK:
+                if alert.since < long_ago:
+                    del self._held[alert_id]
+                continue
+            host = self._host(row.host_number)
+            booked = None if host is None or host.revoked else self._effective_rule(row.rule, host)
+            if host is not None and booked is None:
+                judgement.end(row, host)
+            elif booked is not None and booked.metric and alert.data is Data.FRESH:
+                patience = max(GAP * booked.every, _STALE) // _MICROSECOND
+                if judgement.now - alert.seen_until > patience:
+                    judgement.stale(row)
+
+    def _host(self, number: int) -> KnownHost | None:
+        return self._hosts.by_number(number)
+
+    def _effective_rule(self, name: str, host: KnownHost) -> BookedRule | None:
+        known = self._effective
+        if (name, host.number) not in known:
+            known[name, host.number] = (
+                self._book.effective(name, host) if name in self._book else None
+            )
+        return known[name, host.number]
+
+
+def _evidence(happening: Happening) -> tuple[str, Mapping[str, Any]]:
+    row, alert = happening.row, happening.row.alert
+    if happening.booked is None:
+        return row.rule, {"value": alert.value, "shown": f"{alert.value:g}"}
+    labels = dict(row.labels)
+    found = gather(happening.booked, labels, happening.host.name, row.component, alert)
+    return found.title, found.told
+
+
+def _alike(one: AlertRow, other: AlertRow) -> bool:
+    """Say whether a row would tell nothing that the one held does not."""
+    a, b = one.alert, other.alert
+    return (a.state, a.severity, a.told, a.data) == (b.state, b.severity, b.told, b.data)
+
+
+def _counted(judgement: Judgement, points: int, mattered: int) -> Passed:
+    kinds = [happening.event.kind for happening in judgement.happenings]
+    return Passed(points, mattered, kinds.count(EventKind.OPENED), kinds.count(EventKind.CLOSED))
+
+
+def _sum(one: Passed, other: Passed) -> Passed:
+    return Passed(
+        one.points + other.points,
+        one.mattered + other.mattered,
+        one.opened + other.opened,
+        one.closed + other.closed,
+    )
+
+
+def _id(row: AlertRow) -> AlertId:
+    return row.host_number, row.component, row.rule
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

@@ -1,0 +1,180 @@
+"""The pure step from one reading to the next state of an alert.
+
+``step(alert, observation, booked, now) -> (alert, events)``: no clock, no I/O.  The daemon, the
+trials of rules and the tests all call this one.
+
+Event time decides.  Data that is missing never resolves an alert and never counts towards
+`hold_for`; data that is late moves the state and opens nothing: what still holds opens with the
+first reading that is not late.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from forewarn_checks.base import Absence, Severity, State, Threshold
+from forewarn_collector.rules.book import BookedRule
+from forewarn_collector.rules.kind import OK, Alert, AlertState, Data, Observation, Verdict
+from forewarn_collector.rules.kinds import kind_of
+
+MICROSECOND = timedelta(microseconds=1)
+LATE = timedelta(minutes=15) // MICROSECOND
+"""A transition older than this opens nothing and raises no severity."""
+GAP = 3
+"""A distance of more than so many intervals is a gap, not a rhythm."""
+RECENT = 8
+"""How many readings an alert keeps as evidence."""
+
+
+class EventKind(StrEnum):
+    """What an alert has to tell."""
+
+    OPENED = "opened"
+    CHANGED = "changed"  # its severity
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to an alert, at event time `at`."""
+
+    kind: EventKind
+    at: int
+    severity: Severity
+    value: float
+
+
+Events = tuple[Event, ...]
+
+
+def step(
+    alert: Alert, observation: Observation, booked: BookedRule, now: int
+) -> tuple[Alert, Events]:
+    """Return the alert after one reading, and what there is to tell.
+
+    A reading at or before the newest one seen changes nothing, nor does one that cannot be judged.
+    """
+    if observation.at <= alert.seen_until:
+        return alert, ()
+    verdict = kind_of(booked.rule).judge(booked.rule, observation, alert)
+    return advance(alert, observation, verdict, booked, now)
+
+
+def advance(
+    alert: Alert, observation: Observation, verdict: Verdict, booked: BookedRule, now: int
+) -> tuple[Alert, Events]:
+    """Return the alert after one reading that was judged already."""
+    if verdict.holds is None or (alert.state is AlertState.OK and not verdict.holds):
+        return alert, ()
+    if alert.state is AlertState.OK:
+        moved = _begin(observation, verdict)
+    elif verdict.holds:
+        moved = _go_on(_seen(alert, observation, booked), alert, observation, verdict)
+    else:
+        moved = _stop(_seen(alert, observation, booked), alert, observation)
+    moved = _ripen(moved, observation, booked)
+    return _tell(moved, observation, now)
+
+
+# -- one reading ---------------------------------------------------------------------------------
+
+
+def _begin(observation: Observation, verdict: Verdict) -> Alert:
+    """Start from nothing: the condition holds for the first time."""
+    return replace(
+        OK,
+        state=AlertState.PENDING,
+        severity=verdict.severity,
+        since=observation.at,
+        began=observation.at,
+        seen_until=observation.at,
+        readings=1,
+        value=observation.value,
+        companion=observation.companion,
+        recent=((observation.at, observation.value),),
+    )
+
+
+def _seen(alert: Alert, observation: Observation, booked: BookedRule) -> Alert:
+    """Take in the reading itself: the clock goes on, unless there was a gap."""
+    gap = observation.at - alert.seen_until
+    return replace(
+        alert,
+        seen_until=observation.at,
+        held=alert.held + _counted(gap, alert.gaps, booked.every // MICROSECOND),
+        gaps=(alert.gaps[1], gap),
+        value=observation.value,
+        companion=observation.companion,
+        recent=(*alert.recent, (observation.at, observation.value))[-RECENT:],
+        data=Data.FRESH,
+    )
+
+
+def _counted(gap: int, before: tuple[int, int], every: int) -> int:
+    """Return how much of the time since the last reading counts: all of it, or none.
+
+    An agent may be set to read far more rarely than its check asks: three like distances in a row
+    are its rhythm, not an outage.
+    """
+    if gap <= GAP * every:
+        return gap
+    rhythm = all(earlier * 4 >= gap * 3 and earlier * 3 <= gap * 4 for earlier in before)
+    return gap if rhythm else 0
+
+
+def _go_on(seen: Alert, before: Alert, observation: Observation, verdict: Verdict) -> Alert:
+    """The condition holds: count on while pending, fall back from clearing."""
+    if before.state is AlertState.PENDING:
+        return replace(seen, severity=verdict.severity, readings=before.readings + 1)
+    if before.state is AlertState.CLEARING:
+        return replace(
+            seen, state=AlertState.FIRING, since=observation.at, held=0, severity=verdict.severity
+        )
+    return replace(seen, severity=verdict.severity)
+
+
+def _stop(seen: Alert, before: Alert, observation: Observation) -> Alert:
+    """The condition does not hold: forget a pending one, begin to clear a firing one."""
+    if before.state is AlertState.PENDING:
+        return replace(OK, seen_until=observation.at, value=observation.value)
+    if before.state is AlertState.FIRING:
+        return replace(seen, state=AlertState.CLEARING, since=observation.at, held=0)
+    return seen
+
+
+def _ripen(alert: Alert, observation: Observation, booked: BookedRule) -> Alert:
+    """Fire what was pending, and end what was clearing, for long enough."""
+    hold_for, readings, clear_for = _patience(booked)
+    if alert.state is AlertState.PENDING and alert.held >= hold_for and alert.readings >= readings:
+        return replace(alert, state=AlertState.FIRING, since=observation.at, held=0)
+    if alert.state is AlertState.CLEARING and alert.held >= clear_for:
+        return replace(alert, state=AlertState.OK, since=observation.at, held=0)
+    return alert
+
+
+def _tell(alert: Alert, observation: Observation, now: int) -> tuple[Alert, Events]:
+    """Return what differs from what was told, unless it is too late to act on."""
+    if alert.state is AlertState.OK:
+        if alert.told is None:
+            return alert, ()
+        # A close always passes, however late.
+        closed = Event(EventKind.CLOSED, observation.at, alert.told, observation.value)
+        return replace(alert, told=None), (closed,)
+    if alert.state is not AlertState.FIRING or alert.told is alert.severity:
+        return alert, ()
+    if now - observation.at > LATE:
+        return alert, ()
+    kind = EventKind.OPENED if alert.told is None else EventKind.CHANGED
+    event = Event(kind, observation.at, alert.severity, observation.value)
+    return replace(alert, told=alert.severity), (event,)
+
+
+def _patience(booked: BookedRule) -> tuple[int, int, int]:
+    """Return `hold_for` in microseconds, the readings that must hold, and `clear_for`."""
+    rule = booked.rule
+    if isinstance(rule, Threshold):
+        return rule.hold_for // MICROSECOND, 1, rule.clear_for // MICROSECOND
+    if isinstance(rule, State):
+        return rule.hold_for // MICROSECOND, rule.hold_readings, rule.clear_for // MICROSECOND
+    assert isinstance(rule, Absence), rule
+    return 0, 1, 0

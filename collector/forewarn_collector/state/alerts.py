@@ -1,0 +1,175 @@
+"""What the rule engine remembers between two passes.  All SQL of it is in here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from forewarn_checks.base import Severity
+from forewarn_collector.rules.kind import Alert, AlertState, Data
+from forewarn_collector.state.tables import about, alerts, cursors, downtimes, hosts
+
+_ENGINE = "engine"
+_HEARTBEAT = "heartbeat"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """One alert with what it is about.  `key` hashes client, host, component and rule."""
+
+    key: str
+    client_id: str
+    host_id: str
+    host_number: int
+    component: str
+    rule: str
+    labels: tuple[tuple[str, str], ...]
+    episode_id: str | None
+    alert: Alert
+
+
+def load(connection: Connection, *, ended_after: datetime) -> list[AlertRow]:
+    """Return every alert that is not ok, and those that became ok after `ended_after`."""
+    recent = or_(alerts.c.state != AlertState.OK, alerts.c.changed_at > ended_after)
+    query = select(alerts, hosts.c.number).join(hosts, hosts.c.id == alerts.c.host_id).where(recent)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def save(connection: Connection, rows: Sequence[AlertRow], now: datetime) -> None:
+    """Write alerts over what was held of them."""
+    if not rows:
+        return
+    # The dialects' upserts share a shape, not a type.
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(alerts)
+    kept = {"key", "client_id", "host_id", "component", "rule"}
+    values = {name: new.excluded[name] for name in alerts.c.keys() if name not in kept}  # noqa: SIM118
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["key"], set_=values),
+        [_written(row, now) for row in rows],
+    )
+
+
+def remove(connection: Connection, keys: Iterable[str]) -> None:
+    """Forget alerts that never fired."""
+    wanted = [{"gone": key} for key in keys]
+    if wanted:
+        connection.execute(delete(alerts).where(alerts.c.key == bindparam("gone")), wanted)
+
+
+# -- the engine's place in the samples, and when it was away ---------------------------------------
+
+
+def cursor(connection: Connection) -> int:
+    """Return up to where the samples were judged; 0 before the first pass."""
+    wanted = select(cursors.c.value).where(cursors.c.name == _ENGINE)
+    return connection.execute(wanted).scalar() or 0
+
+
+def move_cursor(connection: Connection, through: int) -> None:
+    """Keep up to where the samples are judged."""
+    changed = update(cursors).where(cursors.c.name == _ENGINE).values(value=through)
+    if connection.execute(changed).rowcount == 0:
+        connection.execute(insert(cursors).values(name=_ENGINE, value=through))
+
+
+def heartbeat(connection: Connection) -> datetime | None:
+    """Return when the collector was last known to run; None before its first start."""
+    held = connection.execute(select(about.c.value).where(about.c.name == _HEARTBEAT)).scalar()
+    return None if held is None else datetime.fromisoformat(held)
+
+
+def beat(connection: Connection, now: datetime) -> None:
+    """Keep that the collector runs."""
+    text = now.astimezone(UTC).isoformat()
+    changed = update(about).where(about.c.name == _HEARTBEAT).values(value=text)
+    if connection.execute(changed).rowcount == 0:
+        connection.execute(insert(about).values(name=_HEARTBEAT, value=text))
+
+
+def add_downtime(connection: Connection, began: datetime, ended: datetime) -> None:
+    """Keep that the collector was away; a repeat of the same beginning makes it longer."""
+    changed = update(downtimes).where(downtimes.c.began == began).values(ended=ended)
+    if connection.execute(changed).rowcount == 0:
+        connection.execute(insert(downtimes).values(began=began, ended=ended))
+
+
+def downtimes_since(connection: Connection, since: datetime) -> list[tuple[datetime, datetime]]:
+    """Return when the collector was away, as (began, ended), of what ended after `since`."""
+    query = select(downtimes).where(downtimes.c.ended > since).order_by(downtimes.c.began)
+    return [(row.began, row.ended) for row in connection.execute(query)]
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _read(row: RowMapping) -> AlertRow:
+    memory = row["memory"]
+    told = memory.get("told")
+    return AlertRow(
+        key=row["key"],
+        client_id=row["client_id"],
+        host_id=row["host_id"],
+        host_number=row["number"],
+        component=row["component"],
+        rule=row["rule"],
+        labels=tuple(sorted(row["labels"].items())),
+        episode_id=row["episode_id"],
+        alert=Alert(
+            state=AlertState(row["state"]),
+            severity=Severity(row["severity"]),
+            since=_microseconds(row["since"]),
+            began=memory["began"],
+            seen_until=_microseconds(row["seen_until"]),
+            held=round(row["held_seconds"] * 1_000_000),
+            readings=memory["readings"],
+            gaps=tuple(memory["gaps"]),
+            value=row["value"],
+            companion=memory["companion"],
+            told=None if told is None else Severity(told),
+            recent=tuple((at, value) for at, value in memory["recent"]),
+            data=Data(row["data"]),
+        ),
+    )
+
+
+def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
+    alert = row.alert
+    return {
+        "key": row.key,
+        "client_id": row.client_id,
+        "host_id": row.host_id,
+        "component": row.component,
+        "rule": row.rule,
+        "labels": dict(row.labels),
+        "state": str(alert.state),
+        "severity": str(alert.severity),
+        "data": str(alert.data),
+        "value": alert.value,
+        "since": _moment(alert.since),
+        "seen_until": _moment(alert.seen_until),
+        "held_seconds": alert.held / 1_000_000,
+        "memory": {
+            "began": alert.began,
+            "readings": alert.readings,
+            "gaps": list(alert.gaps),
+            "companion": alert.companion,
+            "told": None if alert.told is None else str(alert.told),
+            "recent": [list(one) for one in alert.recent],
+        },
+        "episode_id": row.episode_id,
+        "changed_at": now,
+    }
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
