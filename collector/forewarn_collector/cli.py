@@ -1,5 +1,6 @@
 """The command `forewarn-collector`; its exit codes are in `commands.frame`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -81,6 +82,24 @@ def init(
     say(f"  agents reach it at {config.url}, people at https://{config.operators}")
     say(f"Next: forewarn-collector user create NAME --role admin --dir {directory}")
     say(f"      forewarn-collector serve --dir {directory}")
+
+
+@app.command()
+@tells_trouble
+def serve(directory: Directory = HERE) -> None:
+    """Listen, judge and tell until told to stop.
+
+    Logs to stderr; one line on stdout once both listeners answer.  SIGTERM ends it within seconds,
+    SIGHUP reads the settings again.
+    """
+    # Not above: other commands need none of it, and importing it takes a second.
+    from forewarn_collector import logs
+    from forewarn_collector import serve as serving
+
+    os.umask(0o077)
+    directory = instance.find(directory)
+    logs.configure()
+    serving.run(directory, ready=typer.echo, now=clock.now)
 
 
 @app.command("migrate")

@@ -59,10 +59,11 @@ class InstanceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one reading of the files gave: the configuration, and the rules made of it."""
+    """What one reading of the files gave: the configuration, its rules, and who is told."""
 
     config: CollectorConfig
     book: RuleBook
+    telling: Telling
 
 
 @dataclass(slots=True)
@@ -97,9 +98,8 @@ class Collector:
 
     @property
     def telling(self) -> Telling:
-        """Whom changes of tickets are told to, by the configuration in force."""
-        names = tuple(destination.name for destination in self.config.destinations)
-        return Telling(names, self.config.ticket_url)
+        """Whom changes of tickets are told to."""
+        return self.live.settings.telling
 
 
 def state_path(directory: Path) -> Path:
@@ -110,7 +110,8 @@ def state_path(directory: Path) -> Path:
 def read_settings(directory: Path) -> Settings:
     """Return what the files of an instance say now.  Raises ConfigError."""
     loaded = config.load(directory)
-    return Settings(loaded, config.book_of(loaded))
+    names = tuple(entry.name for entry in loaded.destinations)
+    return Settings(loaded, config.book_of(loaded), Telling(names, loaded.ticket_url))
 
 
 def create(directory: Path, *, agents: str, operators: str, url: str, now: datetime) -> str:
