@@ -58,7 +58,7 @@ INODES_FREE = Metric(
 READ_ONLY = Metric(
     "disk_read_only",
     Unit.COUNT,
-    "1 when a filesystem that /etc/fstab mounts writable has turned read-only, else 0.",
+    "1 when a filesystem that /etc/fstab mounts writable has turned read-only, else 0 (Linux).",
     _LABELS,
 )
 
@@ -172,7 +172,8 @@ def samples(filesystem: Filesystem, space: Space) -> Iterator[Sample]:
         yield USED.sample(space.used_bytes / usable, **labels)
     if space.inodes > 0 and not filesystem.never_written:
         yield INODES_FREE.sample(space.inodes_free / space.inodes, **labels)
-    yield READ_ONLY.sample(filesystem.read_only, **labels)
+    if filesystem.read_only is not None:
+        yield READ_ONLY.sample(filesystem.read_only, **labels)
 
 
 def printable(text: str) -> str:

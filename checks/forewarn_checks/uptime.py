@@ -172,7 +172,7 @@ CHECK = Check(
             severity=Severity.WARNING,
             when=1,
             hold_for=timedelta(days=7),
-            title="{host} has waited a week for a restart",
+            title="{host} waits for a restart",
             advice=(
                 "Installed updates, most often a kernel with security fixes, are not in effect "
                 "until it restarts. The fact 'reboot' of the host names what asks for it. Agree "

@@ -64,7 +64,8 @@ class Filesystem:
     device: str
     fstype: str
     device_number: str
-    read_only: bool = False  # it should take writes (fstab says so) and does not
+    # whether it should take writes, as fstab says, and does not; None where nothing tells
+    read_only: bool | None = None
     never_written: bool = False  # an image: full by nature
 
 

@@ -30,7 +30,7 @@ def view_of(case: Path, own_root: str) -> View:
 
 def row(filesystem: Filesystem) -> str:
     words = [filesystem.mountpoint, filesystem.device, filesystem.fstype]
-    words += ["read-only"] * filesystem.read_only + ["image"] * filesystem.never_written
+    words += ["read-only"] * bool(filesystem.read_only) + ["image"] * filesystem.never_written
     return " ".join(words)
 
 

@@ -12,7 +12,7 @@ from forewarn_checks.disk import CHECK, printable, readings, samples
 from forewarn_checks.linux.mounts import Filesystem
 from forewarn_checks.linux.view import Space, space_of
 
-SRV = Filesystem("/srv", "/dev/sdb1", "ext4", "8:17")
+SRV = Filesystem("/srv", "/dev/sdb1", "ext4", "8:17", read_only=False)
 HOME = Filesystem("/home", "/dev/sdc1", "ext4", "8:33")
 HALF = Space(size_bytes=1000, used_bytes=475, free_bytes=475, inodes=100, inodes_free=40)
 
@@ -55,13 +55,19 @@ def test_a_filesystem_without_inode_counts_has_no_inode_sample() -> None:
 
 def test_an_image_has_no_ratio_that_could_raise_an_alarm() -> None:
     """It is full by nature; nobody can free space on it."""
-    image = Filesystem("/", "composefs", "overlay", "0:30", never_written=True)
+    image = Filesystem("/", "composefs", "overlay", "0:30", False, never_written=True)
     assert set(values(samples(image, Space(1000, 1000, 0)))) == {
         "disk_size_bytes",
         "disk_used_bytes",
         "disk_free_bytes",
         "disk_read_only",
     }
+
+
+def test_windows_does_not_tell_what_turned_read_only() -> None:
+    """There is no list of what should be writable, so there is no sample, not a 0."""
+    volume = Filesystem("C:\\", "C:\\", "NTFS", "C:\\")
+    assert "disk_read_only" not in values(samples(volume, HALF))
 
 
 def test_a_filesystem_of_no_size_has_no_samples() -> None:
