@@ -95,7 +95,7 @@ class Utilisation:
 
 def _times_linux() -> Times:
     try:
-        return parse_stat(Path("/proc/stat").read_text("ascii", "replace"))
+        return parse_stat(Path("/proc/stat").read_text("utf-8", "replace"))
     except (OSError, ValueError) as error:
         raise CannotRead(f"/proc/stat: {error}; is /proc mounted?") from error
 
@@ -124,7 +124,7 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
         yield USED.sample(shares.used)
         yield IOWAIT.sample(shares.iowait)
         yield STEAL.sample(shares.steal)
-    load = parse_loadavg(Path("/proc/loadavg").read_text("ascii", "replace"))
+    load = parse_loadavg(Path("/proc/loadavg").read_text("utf-8", "replace"))
     if load is not None:
         yield LOAD.sample(load / (os.cpu_count() or 1))
     pressure = read_pressure("cpu")

@@ -53,7 +53,7 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
     if sys.platform == "win32":
         raise WrongSystem
     try:
-        memory = parse_meminfo(Path("/proc/meminfo").read_text("ascii", "replace"))
+        memory = parse_meminfo(Path("/proc/meminfo").read_text("utf-8", "replace"))
     except (OSError, ValueError) as error:
         raise CannotRead(f"/proc/meminfo: {error}; is /proc mounted?") from error
     yield from readings(memory, read_pressure("memory"))

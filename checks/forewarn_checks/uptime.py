@@ -55,7 +55,7 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
         raise WrongSystem
     kernel = platform.release()
     try:
-        seconds = parse_uptime(Path("/proc/uptime").read_text("ascii", "replace"))
+        seconds = parse_uptime(Path("/proc/uptime").read_text("utf-8", "replace"))
     except (OSError, ValueError) as error:
         raise CannotRead(f"/proc/uptime: {error}; is /proc mounted?") from error
     distribution = read_distribution()

@@ -66,7 +66,7 @@ def is_past(value: float, above: float | None, below: float | None) -> bool:
 
 def test_the_six_checks_are_there() -> None:
     """Each found by its file alone, under its own name."""
-    assert set(all_checks()) >= {"cpu", "disk", "memory", "uptime"}
+    assert set(all_checks()) >= {"cpu", "disk", "memory", "patches", "smart", "uptime"}
     assert len(all_metrics()) == sum(len(check.metrics) for check in CHECKS), "a name used twice"
 
 

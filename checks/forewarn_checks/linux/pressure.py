@@ -34,6 +34,6 @@ def read_pressure(resource: str) -> float | None:
     None where the kernel keeps no account: older than 4.20, or built or booted without it.
     """
     try:
-        return parse_pressure(Path("/proc/pressure", resource).read_text("ascii", "replace"))
+        return parse_pressure(Path("/proc/pressure", resource).read_text("utf-8", "replace"))
     except OSError:
         return None  # reading gives EOPNOTSUPP when booted with psi=0
