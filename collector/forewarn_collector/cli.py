@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from forewarn_collector import clock, instance
-from forewarn_collector.commands import entry
+from forewarn_collector import clock, doctor, instance
+from forewarn_collector.commands import entry, judging, telling
 from forewarn_collector.commands.frame import (
     HERE,
     NO_INSTANCE,
@@ -16,6 +16,7 @@ from forewarn_collector.commands.frame import (
     Directory,
     fail,
     print_json,
+    print_table,
     say,
     tells_trouble,
 )
@@ -34,6 +35,9 @@ app = typer.Typer(
 audits = typer.Typer(help="The log of who did what.", no_args_is_help=True)
 app.add_typer(entry.tokens, name="token")
 app.add_typer(entry.users, name="user")
+app.add_typer(judging.rules, name="rules")
+app.add_typer(telling.destinations, name="destination")
+app.add_typer(telling.outbox, name="outbox")
 app.add_typer(audits, name="audit")
 
 
@@ -129,3 +133,27 @@ def verify(directory: Directory = HERE) -> None:
     if broken is not None:
         fail(f"the chain breaks at row {broken}: it or one before it was changed", NOT_WELL)
     say("every row follows from those before it")
+
+
+@app.command("doctor")
+@tells_trouble
+def doctor_command(as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """Look the instance over: rights, settings, disk, certificates, databases, deliveries.
+
+    Exit code 1: something is in trouble; warnings alone do not count.
+    """
+    directory = instance.find(directory)
+    with instance.opened_state(directory) as database:
+        found = list(doctor.examine(directory, database, clock.now()))
+    if as_json:
+        print_json(
+            {
+                "findings": [
+                    {"subject": f.subject, "mark": str(f.mark), "text": f.text} for f in found
+                ]
+            }
+        )
+    else:
+        print_table(("", "subject", "finding"), [(str(f.mark), f.subject, f.text) for f in found])
+    if any(finding.mark is doctor.Mark.TROUBLE for finding in found):
+        raise typer.Exit(NOT_WELL)
