@@ -145,8 +145,10 @@ def _bounded(answer: httpx.Response) -> httpx.Response:
     """Read at most 64 kB, for at most the timeout; what is longer is cut, not awaited."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     read = bytearray()
+    stream = answer.stream
+    assert isinstance(stream, httpx.SyncByteStream)
     try:
-        for chunk in answer.iter_raw():
+        for chunk in stream:
             read += chunk
             if len(read) >= LONGEST_ANSWER:
                 break
