@@ -68,7 +68,7 @@ def enrol_command(
     """Make this host known to a collector.
 
     Asking again with the same string after a lost answer is safe.  Exit code 4: the collector
-    refused or was not reached; 2: the string cannot be read.
+    refused or was not reached; 2: the string cannot be read; 1: enrolled already.
     """
     given = sys.stdin.readline() if string == "-" else string
     introduction = enrol.Introduction(socket.gethostname(), paths.system_name(), _version())
@@ -76,6 +76,8 @@ def enrol_command(
         enrolled = enrol.enrol(directory, enrol.parse(given), introduction, force=force)
     except enrol.BadString as failure:
         _fail(str(failure), WRONG_USE)
+    except enrol.AlreadyEnrolled as failure:
+        _fail(str(failure), NOT_WELL)
     except enrol.CannotEnrol as failure:
         _fail(str(failure), REFUSED)
     except OSError as failure:
@@ -97,9 +99,20 @@ def run(directory: Directory = paths.default_directory()) -> None:
     code 3: this host is not enrolled; 2: agent.toml cannot be used.
     """
     # Replaced by a fresh interpreter: what this command line imported would stay resident.
-    # One malloc arena: with a handful of threads, more only hold on to freed memory.
-    environment = {"MALLOC_ARENA_MAX": "1", **os.environ}
-    paths.become([sys.executable, "-P", "-m", "forewarn_agent.main", str(directory)], environment)
+    # One malloc arena, early trimming, no column numbers of source lines: each a little less.
+    environment = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", **os.environ}
+    paths.become(
+        [
+            sys.executable,
+            "-P",
+            "-X",
+            "no_debug_ranges",
+            "-m",
+            "forewarn_agent.main",
+            str(directory),
+        ],
+        environment,
+    )
 
 
 @app.command("once")

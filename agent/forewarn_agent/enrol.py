@@ -6,6 +6,7 @@ and from then on it is the only one trusted.
 
     CannotEnrol            what went wrong and what to do, fit to be shown
         BadString          the string is not one, or was cut
+        AlreadyEnrolled    this host has an identity, and nobody asked for a new one
         NotTheCollector    whoever answered is not whom the string names
         Refused            the collector said no
 """
@@ -40,6 +41,10 @@ class CannotEnrol(Exception):
 
 class BadString(CannotEnrol):
     """The enrolment string cannot be read.  Its text never repeats the string: it is a secret."""
+
+
+class AlreadyEnrolled(CannotEnrol):
+    """This host has an identity."""
 
 
 class NotTheCollector(CannotEnrol):
@@ -94,7 +99,7 @@ def enrol(
     that is enrolled is refused unless `force`, which makes a new identity.  Raises CannotEnrol.
     """
     if identity.is_enrolled(directory) and not force:
-        raise CannotEnrol(
+        raise AlreadyEnrolled(
             f"this host is enrolled already (see forewarn-agent status --dir {directory}); "
             "--force gives it a new identity, under which it appears as a new host"
         )
@@ -171,7 +176,7 @@ def ask(
         "proof": base64.b64encode(
             key.sign(proven(invitation.token, public_key)).signature
         ).decode(),
-        "hostname": introduction.hostname,
+        "hostname": re.sub(r"[^\w.-]", "-", introduction.hostname)[:253] or "unnamed",
         "system": introduction.system,
         "agent_version": introduction.agent_version,
     }

@@ -20,7 +20,16 @@ from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_checks.base import signing
 
 HOST = "0192f0c4-7a3e-7c11-8a6b-000000000000"  # one whose first run comes at once
-NOT_RESIDENT = ("pydantic", "pydantic_core", "typer", "click", "rich", "pygments", "cryptography")
+NOT_RESIDENT = (
+    "pydantic",
+    "pydantic_core",
+    "typer",
+    "click",
+    "rich",
+    "pygments",
+    "cryptography",
+    "asyncio",
+)
 ONLY_DISK = """
 [sending]
 settle = "0s"
