@@ -26,7 +26,17 @@ _BRIEF_ROW = re.compile(
 )
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u202f](?=\d{3}\b)")  # 3 467 574, by the locale
 _WHOLE = re.compile(r"\d+")
-_TEXT_TROUBLE = (ValueError, TypeError, IndexError, KeyError, AttributeError, StopIteration)
+# What pySMART raises on lines it did not expect, or when it is not installed whole: the JSON
+# beside the text is still good.
+_TEXT_TROUBLE = (
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    StopIteration,
+    ImportError,
+)
 
 
 def from_text(lines: Sequence[str], protocol: str, background: Background) -> Report:
@@ -44,7 +54,7 @@ def from_text(lines: Sequence[str], protocol: str, background: Background) -> Re
     try:
         return filled(named, _measured(_device(lines, protocol, background), protocol))
     except _TEXT_TROUBLE:
-        return named  # a line pySMART trips over; what is named is still true
+        return named
 
 
 class _Replay:

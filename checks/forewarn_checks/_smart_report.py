@@ -94,8 +94,7 @@ def from_json(document: Mapping[str, object]) -> Report:
         serial=_text(document, "serial_number"),
         wwn=_wwn(document),
         firmware=_text(document, "firmware_version") or _text(document, "scsi_revision"),
-        size_bytes=_whole(document, "user_capacity", "bytes")
-        or _whole(document, "nvme_total_capacity"),
+        size_bytes=_size_bytes(document),
         sector_bytes=_whole(document, "logical_block_size"),
         rotation_rpm=_whole(document, "rotation_rate"),
         passed=_truth(document, "smart_status", "passed"),
@@ -159,6 +158,14 @@ def _wwn(document: object) -> str:
     if naa is None or oui is None or unique is None or not (oui or unique):
         return _text(document, "logical_unit_id").removeprefix("0x")
     return f"{naa:x}{oui:06x}{unique:09x}"
+
+
+def _size_bytes(document: object) -> int | None:
+    """Return the size; an NVMe controller may tell it of itself or only of its namespaces."""
+    size = _whole(document, "user_capacity", "bytes")
+    size = size or _whole(document, "nvme_total_capacity")
+    namespaces = _rows(document, "nvme_namespaces")
+    return size or sum(_whole(row, "size", "bytes") or 0 for row in namespaces) or None
 
 
 def _power_on_minutes(document: object) -> int | None:

@@ -86,6 +86,27 @@ def test_a_recording_gives_exactly_the_expected_values(folder: Path) -> None:
     assert all(sample.labels == expected["labels"] for sample in values)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(CASES.with_name("refused").iterdir()), ids=lambda path: path.stem
+)
+def test_a_recorded_refusal_ends_in_the_state_its_name_says(path: Path) -> None:
+    """Recorded with smartctl 7.3 on QEMU's drives, as root and as nobody."""
+    text = path.read_text("utf-8")
+    status = json.loads(text)["smartctl"]["exit_status"]
+    got = ask(Smartctl("smartctl", run=Fake({"/dev/x": Done(text, status)})), Device("/dev/x"))
+    assert got.state == path.stem.rpartition("_")[2]
+    assert list(smart.samples(got)) == []
+
+
+def test_a_recorded_scan_without_rights_asks_no_drive() -> None:
+    scan = CASES.with_name("scan_without_rights.json").read_text("utf-8")
+    fake = Fake({}, scan)
+    got, end = read(fake)
+    assert len(fake.calls) == 1
+    assert [row["state"] for row in drives_fact(got)] == ["denied"] * 4
+    assert "and 1 more; run the agent as root" in end
+
+
 def test_every_number_of_a_drive_is_a_declared_metric() -> None:
     """A field of Health without its metric would be read and then lost."""
     assert {f"smart_{name}" for name in Health.__slots__} == {m.name for m in smart.METRICS}
