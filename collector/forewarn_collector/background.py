@@ -1,6 +1,7 @@
 """Work that a running collector repeats beside answering: one thread each, stopped together."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +26,7 @@ class Task:
     turn: Callable[[], None]
     last_turn: bool = False  # once more when stopping
     failures: int = 0
+    longest_seconds: float = 0.0  # of all turns so far
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -50,12 +52,14 @@ class Task:
             self._once()
 
     def _once(self) -> None:
+        began = time.perf_counter()
         try:
             self.turn()
         # Whatever it was: the thread is the only one that does this work, see the class.
         except Exception as trouble:
             self.failures += 1
             log.exception("turn failed", task=self.name, trouble=repr(trouble)[:300])
+        self.longest_seconds = max(self.longest_seconds, time.perf_counter() - began)
 
 
 def stop_all(tasks: Sequence[Task]) -> None:

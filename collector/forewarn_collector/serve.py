@@ -5,7 +5,7 @@ import contextlib
 import resource
 import signal
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,6 +65,7 @@ class Line:
     files: Files
     tls: ssl.SSLContext
     seen: Mapping[Path, tuple[int, int]]
+    tasks: Sequence[Task] = ()
 
     # -- settings --------------------------------------------------------------------------------
 
@@ -113,6 +114,7 @@ class Line:
             "started_at": clock.rfc3339(self.collector.started_at),
             "hosts": len(self.collector.hosts),
             "batches_waiting": self.ingest.waiting(),
+            "longest_turns": {task.name: task.longest_seconds for task in self.tasks},
             "certificate_until": clock.rfc3339(certificates.leaf_ends(self.files)),
         }
 
@@ -194,10 +196,10 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
         _warn(settings)
         engine.start(now())
         courier.start()
-        tasks = _tasks(line, store)
-        for task in tasks:
+        line.tasks = _tasks(line, store)
+        for task in line.tasks:
             task.start()
-        stack.callback(stop_all, tasks)
+        stack.callback(stop_all, line.tasks)
         ingest.start()
         stack.callback(ingest.close)
         yield line

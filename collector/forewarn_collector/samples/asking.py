@@ -181,6 +181,20 @@ class Asking:
         ).fetchall()
         return [(self.spools[spool][1], LANES[lane], sequence) for spool, lane, sequence in rows]
 
+    def count_runs(self) -> tuple[int, int]:
+        """Return how many runs are held in all, and how many of them twice."""
+        columns = "spool, lane, sequence"
+        parts = [f"SELECT {columns} FROM runs_{n}" for n in generations(self.connection)]
+        held = sealed.files(self.connection, "kind = ?", (sealed.RUNS,))
+        if held:
+            parts.append(f"SELECT {columns} FROM {sealed.source(self.directory, held)}")
+        row = self.connection.execute(
+            "SELECT coalesce(sum(held), 0)::BIGINT, coalesce(sum(held - 1), 0)::BIGINT FROM"
+            f" (SELECT count(*) AS held FROM ({' UNION ALL '.join(parts)}) GROUP BY {columns})"
+        ).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
 
 def latest_statuses(hot: Sequence[int], host: int | None = None) -> str:
     """Return the query of the latest run of each check, as rows of table `statuses`.

@@ -215,6 +215,11 @@ class DuckSampleStore:
         with self._asking() as asking:
             return asking.sequences(host)
 
+    def count_runs(self) -> tuple[int, int]:
+        """Return how many runs are held in all, and how many of them twice: 0, or we are wrong."""
+        with self._asking() as asking:
+            return asking.count_runs()
+
     def files(self) -> Sequence[sealed.SealedFile]:
         """Return every sealed file that counts, oldest first."""
         with self._asking() as asking:
