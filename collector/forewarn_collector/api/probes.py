@@ -1,4 +1,4 @@
-"""For machines that watch the collector: is it alive, is it ready, how much of everything."""
+"""For machines: is the collector alive, is it ready, whom does it trust, how much of everything."""
 
 import shutil
 import threading
@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse
 
 from forewarn_collector import metrics
-from forewarn_collector.api.guard import OPEN, Asker, Collector, Desk, Here
+from forewarn_collector.api.guard import OPEN, Asker, Collector, Desk, Here, missing
 from forewarn_collector.api.principal import Principal, Role
 from forewarn_collector.metrics import Gauged
 from forewarn_collector.queries.hosts import count_hosts
@@ -66,7 +66,7 @@ def look(collector: Collector, now: datetime) -> Readiness:
 
 
 def add(desk: Desk) -> None:
-    """Add the probes.  Only the first two are open, and they name nothing."""
+    """Add the probes.  The open ones tell nothing of what is watched."""
     prober = Prober()
 
     def readyz(collector: Here) -> Response:
@@ -81,12 +81,22 @@ def add(desk: Desk) -> None:
 
     desk.api("GET", "/healthz", OPEN, healthz, in_schema=False)
     desk.api("GET", "/readyz", OPEN, readyz, in_schema=False)
+    desk.api("GET", "/ca.pem", OPEN, authority, in_schema=False)
     desk.api("GET", "/metrics", Role.VIEWER, scrape, in_schema=False)
 
 
 async def healthz() -> Response:
     """Answer while the event loop turns."""
     return JSONResponse({"alive": True})
+
+
+def authority(collector: Here) -> Response:
+    """Return the collector's own certificate authority: it is public, and no proof by itself."""
+    try:
+        pem = (collector.directory / "ca.pem").read_bytes()
+    except OSError:
+        raise missing() from None
+    return Response(pem, media_type="application/x-pem-file")
 
 
 def scrape(asker: Asker, collector: Here) -> Response:

@@ -62,7 +62,7 @@ def get_tickets(
     asker: Asker,
     collector: Here,
     select: Select = "",
-    state: Which = Which.OPEN,
+    state: Which = Which.ALL,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> TicketPage:

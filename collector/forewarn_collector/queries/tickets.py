@@ -39,7 +39,7 @@ def list_tickets(
     principal: Principal,
     selector: Selector,
     *,
-    which: Which = Which.OPEN,
+    which: Which = Which.ALL,
     host_id: str | None = None,
     limit: int = 100,
     cursor: str | None = None,

@@ -1,0 +1,152 @@
+"""What the collector answers, as far as the operator's command shows it.
+
+What is not known here is ignored, so that the command may be older than its collector.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class Answer(BaseModel):
+    """Something the collector said."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Me(Answer):
+    """Who one is; no `clients` means all."""
+
+    name: str
+    role: str
+    clients: tuple[str, ...] | None
+
+
+class LoginKey(Answer):
+    """A new key."""
+
+    key: str
+    expires_at: datetime
+
+
+class HostLine(Answer):
+    """One host in a list."""
+
+    id: str
+    name: str
+    client: str
+    site: str
+    host_class: str
+    system: str
+    tags: tuple[str, ...]
+    health: str
+    firing: int
+    last_seen: datetime | None
+
+
+class Page(Answer):
+    """Some rows of a list, and where the next ones begin."""
+
+    next: str | None
+
+
+class HostPage(Page):
+    """Some hosts."""
+
+    hosts: tuple[HostLine, ...]
+
+
+class Fact(Answer):
+    """One slow-changing thing about a host."""
+
+    name: str
+    value: JsonValue
+
+
+class CheckOutcome(Answer):
+    """How the latest run of a check went."""
+
+    check: str
+    outcome: str
+    error: str
+    at: datetime
+
+
+class Reading(Answer):
+    """The latest value of one series."""
+
+    metric: str
+    labels: Mapping[str, str]
+    value: float | None
+    at: datetime
+
+
+class Alert(Answer):
+    """One rule on one component."""
+
+    rule: str
+    component: str
+    state: str
+    severity: str
+    data: str
+    since: datetime
+    ticket: int | None
+
+
+class Host(HostLine):
+    """One host whole."""
+
+    agent_version: str
+    enrolled_at: datetime
+    facts: tuple[Fact, ...]
+    checks: tuple[CheckOutcome, ...]
+    readings: tuple[Reading, ...]
+    alerts: tuple[Alert, ...]
+
+
+class Event(Answer):
+    """One line of a ticket's history."""
+
+    at: datetime
+    actor: str
+    kind: str
+    data: Mapping[str, JsonValue]
+
+
+class Episode(Answer):
+    """One firing that a ticket carries."""
+
+    rule: str
+    component: str
+    severity: str
+    opened_at: datetime
+    closed_at: datetime | None
+    evidence: Mapping[str, JsonValue]
+
+
+class Ticket(Answer):
+    """One ticket; events and episodes only when it was asked for alone."""
+
+    number: int
+    title: str
+    state: str
+    condition: str
+    severity: str
+    priority: str
+    assignee: str | None
+    client: str
+    site: str
+    host: str | None
+    component: str
+    opened_at: datetime
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    events: tuple[Event, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+
+
+class TicketPage(Page):
+    """Some tickets."""
+
+    tickets: tuple[Ticket, ...]

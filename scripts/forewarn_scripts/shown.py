@@ -1,0 +1,243 @@
+"""Hosts and tickets as a terminal shows them: readable with and without colour."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from forewarn_checks.base import Unit
+from forewarn_checks.base.amounts import write_value
+from forewarn_scripts.answers import Alert, Event, Host, HostLine, Reading, Ticket
+
+_STYLES = {
+    "ok": "green",
+    "warning": "yellow",
+    "high": "dark_orange",
+    "critical": "bold red",
+    "silent": "bold magenta",
+    "firing": "bold red",
+    "clearing": "yellow",
+    "cleared": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "nothing": "dim",
+    "unsupported": "dim",
+}
+_UNITS = {f"_{unit}": unit for unit in Unit if unit is not Unit.COUNT}
+
+
+def plain(text: str) -> str:
+    """Return `text` without what could steer a terminal or turn its direction."""
+    return "".join(
+        "�" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Co") and one != "\n" else one
+        for one in text
+    )
+
+
+def hosts_table(hosts: Iterable[HostLine], now: datetime) -> Table:
+    """Return one line a host."""
+    table = _table("HEALTH", "HOST", "CLIENT", "SITE", "CLASS", "OS", "TAGS", "FIRING", "SEEN")
+    for host in hosts:
+        table.add_row(
+            _word(host.health),
+            _text(host.name),
+            _text(host.client),
+            _text(host.site),
+            _text(host.host_class),
+            _text(host.system),
+            _text(",".join(host.tags)),
+            _text(str(host.firing or "")),
+            _text(ago(host.last_seen, now)),
+        )
+    return table
+
+
+def host_whole(host: Host, now: datetime) -> RenderableType:
+    """Return all that is known of one host."""
+    head = _pairs(
+        ("id", host.id),
+        ("where", f"{host.client} / {host.site}"),
+        ("class", host.host_class),
+        ("tags", ", ".join(host.tags)),
+        ("agent", host.agent_version),
+        ("enrolled", when(host.enrolled_at)),
+        ("last seen", ago(host.last_seen, now)),
+    )
+    parts: list[RenderableType] = [Text.assemble(_text(host.name), "  ", _word(host.health)), head]
+    if host.alerts:
+        parts += ["", _title("Alerts"), _alerts(host.alerts, now)]
+    checks = _table("CHECK", "OUTCOME", "WHEN", "WHAT IT SAID")
+    for check in host.checks:
+        checks.add_row(
+            _text(check.check), _word(check.outcome), _text(ago(check.at, now)), _text(check.error)
+        )
+    parts += ["", _title("Checks"), checks]
+    if host.facts:
+        told = [(fact.name, _fact(fact.value)) for fact in host.facts]
+        parts += ["", _title("Facts"), _pairs(*told)]
+    parts += ["", _title("Latest readings"), _readings(host.readings, now)]
+    return Group(*parts)
+
+
+def tickets_table(tickets: Iterable[Ticket], now: datetime) -> Table:
+    """Return one line a ticket."""
+    table = _table("TICKET", "PRIORITY", "SEVERITY", "STATE", "HOST", "TITLE", "ASSIGNEE", "OPENED")
+    for ticket in tickets:
+        table.add_row(
+            _text(f"#{ticket.number}"),
+            _text(ticket.priority),
+            _word(ticket.severity),
+            _text(ticket.state),
+            _text(ticket.host or "-"),
+            _text(ticket.title),
+            _text(ticket.assignee or "-"),
+            _text(ago(ticket.opened_at, now)),
+        )
+    return table
+
+
+def ticket_whole(ticket: Ticket) -> RenderableType:
+    """Return one ticket with its episodes and its history."""
+    head = _pairs(
+        ("state", f"{ticket.state}, condition {ticket.condition}"),
+        ("priority", ticket.priority),
+        ("severity", ticket.severity),
+        ("where", f"{ticket.client} / {ticket.site} / {ticket.host or '-'}"),
+        ("component", ticket.component),
+        ("assignee", ticket.assignee or "-"),
+        ("opened", when(ticket.opened_at)),
+        ("resolved", when(ticket.resolved_at)),
+        ("closed", when(ticket.closed_at)),
+    )
+    episodes = _table("RULE", "SEVERITY", "FROM", "TO", "ADVICE")
+    for episode in ticket.episodes:
+        advice = episode.evidence.get("advice")
+        episodes.add_row(
+            _text(episode.rule),
+            _word(episode.severity),
+            _text(when(episode.opened_at)),
+            _text(when(episode.closed_at) or "still"),
+            _text(advice if isinstance(advice, str) else ""),
+        )
+    return Group(
+        Text.assemble((f"#{ticket.number}  ", "bold"), _text(ticket.title)),
+        head,
+        "",
+        _title("Episodes"),
+        episodes,
+        "",
+        _title("History"),
+        _history(ticket.events),
+    )
+
+
+def when(moment: datetime | None) -> str:
+    """Return a moment in local time, "" for None."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """Return how long ago a moment was: ``3 min ago``; ``never`` for None."""
+    if moment is None:
+        return "never"
+    passed = now - moment
+    if passed < timedelta(seconds=5):
+        return "just now"
+    for span, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if passed >= timedelta(seconds=span):
+            return f"{passed // timedelta(seconds=span)} {name} ago"
+    return "just now"
+
+
+def _alerts(alerts: Iterable[Alert], now: datetime) -> Table:
+    table = _table("SEVERITY", "RULE", "COMPONENT", "STATE", "DATA", "SINCE", "TICKET")
+    for alert in alerts:
+        table.add_row(
+            _word(alert.severity),
+            _text(alert.rule),
+            _text(alert.component),
+            _word(alert.state),
+            _text(alert.data),
+            _text(ago(alert.since, now)),
+            _text(f"#{alert.ticket}" if alert.ticket is not None else ""),
+        )
+    return table
+
+
+def _readings(readings: Iterable[Reading], now: datetime) -> Table:
+    table = _table("METRIC", "LABELS", "VALUE", "WHEN")
+    table.columns[2].justify = "right"
+    for reading in readings:
+        labels = " ".join(f"{name}={value}" for name, value in sorted(reading.labels.items()))
+        table.add_row(
+            _text(reading.metric),
+            _text(labels),
+            _text(_amount(reading)),
+            _text(ago(reading.at, now)),
+        )
+    return table
+
+
+def _history(events: Iterable[Event]) -> Table:
+    table = _table("WHEN", "WHO", "WHAT", "")
+    for event in events:
+        table.add_row(
+            _text(when(event.at)), _text(event.actor), _text(event.kind), _text(_said(event.data))
+        )
+    return table
+
+
+def _said(data: Mapping[str, JsonValue]) -> str:
+    text = data.get("text")
+    if isinstance(text, str):
+        return text
+    return ", ".join(f"{name} {_fact(value)}" for name, value in data.items() if value is not None)
+
+
+def _amount(reading: Reading) -> str:
+    if reading.value is None:
+        return "-"
+    unit = next((unit for end, unit in _UNITS.items() if reading.metric.endswith(end)), Unit.COUNT)
+    return write_value(reading.value, unit)
+
+
+def _fact(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return "; ".join(_fact(one) for one in value)
+    if isinstance(value, dict):
+        return " ".join(_fact(one) for one in value.values() if one not in (None, ""))
+    return "" if value is None else str(value)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _pairs(*pairs: tuple[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        if value:
+            table.add_row(_text(name), _text(value))
+    return table
+
+
+def _title(text: str) -> Text:
+    return Text(text, style="bold underline")
+
+
+def _text(text: str) -> Text:
+    """Return text that is shown as it is: no markup in it is obeyed."""
+    return Text(plain(text))
+
+
+def _word(word: str) -> Text:
+    return Text(plain(word), style=_STYLES.get(word, ""))
