@@ -7,10 +7,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.autogenerate.api import AutogenContext
-from alembic.script import ScriptDirectory
 
 from forewarn_collector.state.database import open_sqlite
-from forewarn_collector.state.migrations import alembic_config, migrate
+from forewarn_collector.state.migrations import alembic_config, migrate, steps
 from forewarn_collector.state.tables import Moment
 
 
@@ -22,13 +21,13 @@ def _plain(kind: str, item: object, _context: AutogenContext) -> str | bool:
 def main(message: str) -> Path:
     """Write the next step and return its file."""
     config = alembic_config()
-    scripts = ScriptDirectory.from_config(config)
-    number = f"{len(list(scripts.walk_revisions())) + 1:04d}"
+    number = f"{len(steps()) + 1:04d}"
     config.attributes["render_item"] = _plain
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "state.sqlite"
         database = open_sqlite(path)
-        migrate(database, path, datetime.now(UTC))
+        if steps():
+            migrate(database, path, datetime.now(UTC))
         with database.engine.connect() as connection:
             config.attributes["connection"] = connection
             script = command.revision(config, message, autogenerate=True, rev_id=number)
