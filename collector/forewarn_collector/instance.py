@@ -13,7 +13,6 @@ InstanceError        the folder is missing, unsafe, in use or already made
 """
 
 import fcntl
-import json
 import os
 import secrets
 import socket
@@ -29,6 +28,7 @@ from sqlalchemy import insert, select
 from forewarn_collector import certificates, clock, config
 from forewarn_collector.config import CollectorConfig, split_address
 from forewarn_collector.rules.book import RuleBook
+from forewarn_collector.sample_config import sample_config
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts
@@ -39,18 +39,6 @@ from forewarn_collector.state.tables import about
 DEFAULT_DIRECTORY = Path("/var/lib/forewarn")
 DEFAULT_AGENTS = "0.0.0.0:8440"
 DEFAULT_OPERATORS = "127.0.0.1:8441"
-
-_SETTINGS = """\
-# Settings of this collector.  Read again on SIGHUP and when the file changes: whole and valid, or
-# the last good settings stay.
-
-# Where agents reach it; part of every enrolment string.
-url = {url}
-
-# Where it listens for agents, and where for people.
-agents = {agents}
-operators = {operators}
-"""
 
 
 class InstanceError(Exception):
@@ -136,10 +124,9 @@ def create(directory: Path, *, agents: str, operators: str, url: str, now: datet
     certificates.make_authority(files, names[0], now)
     certificates.make_leaf(files, names, now)
     collector_id = _make_state(directory, now)
-    values = {"url": url, "agents": agents, "operators": operators}
-    written = {name: json.dumps(value) for name, value in values.items()}
+    settings = sample_config(url=url, agents=agents, operators=operators)
     # Last, because it is what says that the instance is whole.
-    certificates.write_private(directory / config.FILE, _SETTINGS.format(**written).encode())
+    certificates.write_private(directory / config.FILE, settings.encode())
     config.load(directory)
     return collector_id
 
