@@ -86,7 +86,8 @@ def enrol_command(
         f"[green]Enrolled[/] {escape(socket.gethostname())} as host {enrolled.host_id}\n"
         f"  client {escape(enrolled.client)}, site {escape(enrolled.site)}\n"
         f"  collector {escape(enrolled.url)}\n"
-        f"Next: forewarn-agent run --dir {escape(str(directory))}",
+        f"Next: forewarn-agent run --dir {escape(str(directory))}"
+        + (" (restart it if it runs)" if force else ""),
         highlight=False,
     )
 

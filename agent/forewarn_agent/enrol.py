@@ -52,7 +52,11 @@ class NotTheCollector(CannotEnrol):
 
 
 class Refused(CannotEnrol):
-    """The collector answered, and the answer was no."""
+    """The collector answered, and the answer was no; `final` when asking again would not help."""
+
+    def __init__(self, text: str, *, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,15 @@ def enrol(
     make_private(directory)
     key = _pending_key(directory, invitation.token)
     ca_pem = fetch_authority(invitation)
-    with httpx.Client(verify=identity.trusting_only(ca_pem), timeout=30, trust_env=False) as client:
-        enrolment = ask(client, invitation, introduction, key, ca_pem)
+    try:
+        with httpx.Client(
+            verify=identity.trusting_only(ca_pem), timeout=30, trust_env=False
+        ) as client:
+            enrolment = ask(client, invitation, introduction, key, ca_pem)
+    except Refused as refused:
+        if refused.final:
+            (directory / _PENDING).unlink(missing_ok=True)
+        raise
     identity.save(directory, enrolment, key)
     (directory / _PENDING).unlink(missing_ok=True)
     return enrolment
@@ -185,7 +196,10 @@ def ask(
     except httpx.HTTPError as failure:
         raise _unreachable(url, failure) from failure
     if answer.status_code != 200:
-        raise Refused(f"{url} answered {answer.status_code}: {_reason(answer)}")
+        raise Refused(
+            f"{url} answered {answer.status_code}: {_reason(answer)}",
+            final=answer.status_code in (403, 409, 422),
+        )
     try:
         told = answer.json()
         if not _ID.fullmatch(told["host_id"]):  # it becomes a file's name

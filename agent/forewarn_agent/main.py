@@ -39,6 +39,7 @@ _LOOK_EVERY_TICKS = 4  # at agent.toml
 _REPAIR_EVERY_TICKS = 60
 _PING_EVERY_TICKS = 20
 _LAST_WORDS_SECONDS = 3.5
+_CUT_SHORT = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
 class Agent:
@@ -58,6 +59,7 @@ class Agent:
         self._facts_lock = threading.Lock()
         self._latest: dict[str, tuple[Outcome, Marks]] = {}
         self._pace = Pace()
+        self._stopping = False
         self._client = self._make_client()
         self._sender = Sender(self._ship, lambda: settings.current.sending)
         self._schedule = Schedule(who.host_id, self._fire)
@@ -92,6 +94,7 @@ class Agent:
 
     def finish(self) -> None:
         """Stop sampling, send once more what waits, and let go of the spool.  Within 5 s."""
+        self._stopping = True
         self._schedule.stop()
         for reader in self._readers.values():
             if isinstance(reader, child.InChild):
@@ -105,6 +108,8 @@ class Agent:
         check = self._checks[name]
         options = self._settings.current.checks[name].options
         run = self._runner.perform(check, self._readers[name], options, clock.now())
+        if self._stopping and run.outcome in _CUT_SHORT:
+            return  # it was we who ended the reader
         latest = (run.outcome, marks_passed(check, run))
         before = self._latest.get(name, latest)
         self._latest[name] = latest

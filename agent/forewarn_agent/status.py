@@ -20,7 +20,7 @@ from forewarn_agent.spool import Spool
 from forewarn_checks.base import Lane, Run
 
 NAME = "status.json"
-_WRITE_EVERY_SECONDS = 10.0
+_WRITE_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,7 @@ class StatusBook:
         self._lock = threading.Lock()
         self._changed_at = self._written_at = float("-inf")
         self._seen = False
+        self._problem = settings.problem
         self._checks: dict[str, CheckStatus] = {}
         self._status = Status(
             version=version,
@@ -160,7 +161,10 @@ class StatusBook:
 
     def write_if_due(self) -> None:
         """Write when there is news and the last writing is a while ago."""
-        if self._changed_at > self._written_at < time.monotonic() - _WRITE_EVERY_SECONDS:
+        if self._settings.problem != self._problem:
+            self._problem = self._settings.problem
+            self.write()
+        elif self._changed_at > self._written_at < time.monotonic() - _WRITE_EVERY_SECONDS:
             self.write()
 
     def write(self) -> None:

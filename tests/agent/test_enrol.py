@@ -188,3 +188,23 @@ def test_request_numbers_grow_over_restarts_and_cost_a_write_per_thousand(tmp_pa
     assert first.next_seq("orders") == 1
     assert json.loads((tmp_path / "counters.json").read_text()) == {"batches": 1000, "orders": 1000}
     assert identity.load(tmp_path).next_seq("batches") == 1001
+
+
+def test_a_final_refusal_is_told_from_one_that_may_pass() -> None:
+    def refused(status: int) -> Refused:
+        with pytest.raises(Refused) as caught:
+            answer = httpx.Response(status, json={"error": "no"})
+            enrol.ask(collector(answer, []), invitation(), ME, SigningKey.generate(), PEM)
+        return caught.value
+
+    assert refused(403).final
+    assert not refused(429).final
+    assert not refused(503).final
+
+
+def test_a_hostname_a_collector_would_not_take_is_made_plain() -> None:
+    asked: list[dict[str, Any]] = []
+    odd = Introduction("web 1/ä<b>", "linux", "0.1.0")
+    client = collector(httpx.Response(200, json=ENROLLED), asked)
+    enrol.ask(client, invitation(), odd, SigningKey.generate(), PEM)
+    assert asked[0]["hostname"] == "web-1-ä-b-"
