@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from forewarn_collector import clock, doctor, instance
-from forewarn_collector.commands import entry, judging, telling
+from forewarn_collector.commands import entry, judging, measuring, telling
 from forewarn_collector.commands.frame import (
     HERE,
     NO_INSTANCE,
@@ -39,6 +39,7 @@ app.add_typer(judging.rules, name="rules")
 app.add_typer(telling.destinations, name="destination")
 app.add_typer(telling.outbox, name="outbox")
 app.add_typer(audits, name="audit")
+app.command()(measuring.bench)
 
 
 @app.command()
