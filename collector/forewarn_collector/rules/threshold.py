@@ -26,8 +26,8 @@ class _Step:
             return False
         return _also(self.and_, observation)
 
-    def cleared(self, observation: Observation) -> bool:
-        """Say whether the rung is left.  A second value that is missing clears nothing."""
+    def cleared(self, observation: Observation) -> bool | None:
+        """Say whether the rung is left; None when that hangs on a second value that is missing."""
         if self.raised(observation):
             return False
         back = (
@@ -35,7 +35,8 @@ class _Step:
             if self.above is not None
             else observation.value >= self.clear_at
         )
-        return back or _also(self.and_, observation) is False
+        also = _also(self.and_, observation)
+        return True if back else None if also is None else not also
 
 
 def ladder(rule: Threshold) -> tuple[_Step, ...]:
@@ -61,16 +62,18 @@ def judge(rule: Threshold, observation: Observation, alert: Alert) -> Verdict:
     """
     unknown = False
     for step in ladder(rule):
+        stood = alert.stands and step.severity.rank <= alert.severity.rank
+        cleared = step.cleared(observation) if stood else True
         raised = step.raised(observation)
-        unknown = unknown or raised is None
-        stays = (
-            alert.stands
-            and step.severity.rank <= alert.severity.rank
-            and not step.cleared(observation)
-        )
-        if raised or stays:
+        if raised or cleared is False:
             return Verdict(True, observation.value, step.severity)
-    return Verdict(None if unknown else False, observation.value, rule.severity)
+        if cleared is None:
+            break  # what cannot be told lowers no severity
+        unknown = unknown or raised is None
+    else:
+        if not unknown:
+            return Verdict(False, observation.value, rule.severity)
+    return Verdict(None, observation.value, rule.severity)
 
 
 def problems(rule: Threshold) -> Iterator[Problem]:
