@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_key", name=op.f("uq_hosts_public_key")),
     )
     with op.batch_alter_table("hosts", schema=None) as batch_op:
+        batch_op.create_index("ix_hosts_name_id", ["name", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_hosts_client_id"), ["client_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_hosts_site_id"), ["site_id"], unique=False)
 
