@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +85,18 @@ class Retention(_Table):
     daily: Duration = Field(default=timedelta(days=1826), description="One value a day.")
 
 
+class Proxy(_Table):
+    """A reverse proxy in front of the listeners, ``[proxy]``."""
+
+    addresses: tuple[IPv4Address | IPv6Address, ...] = Field(
+        default=(), description="Where it asks from; only from there X-Forwarded-For is believed."
+    )
+    plain_http: bool = Field(
+        default=False,
+        description="It speaks plain HTTP to us; only where agents and operators are loopback.",
+    )
+
+
 class Group(_Table):
     """Some hosts under one name, ``[groups.NAME]``."""
 
@@ -114,6 +126,7 @@ class _Written(_Table):
         default="", description="Where people reach the pages; made from operators when empty."
     )
     retention: Retention = Field(default_factory=lambda: Retention())
+    proxy: Proxy = Field(default_factory=lambda: Proxy())
     rules: Mapping[str, RuleChange] = Field(default_factory=dict)
     groups: Mapping[str, Group] = Field(default_factory=dict)
 
@@ -346,6 +359,7 @@ _KEYS = sorted(
         for model in (
             CollectorConfig,
             Retention,
+            Proxy,
             Group,
             DestinationEntry,
             Adjustment,

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from forewarn_checks.base import Absence, Condition, Level, Rule, State, Threshold
 from forewarn_checks.base.durations import write_duration
-from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, Retention
+from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, Proxy, Retention
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.rules.book import declared
 from forewarn_collector.rules.kinds import kind_of
@@ -33,6 +33,7 @@ def sample_config(
             _HEAD,
             *_addresses({"url": url, "agents": agents, "operators": operators}),
             *_section("[retention]", Retention),
+            *_section("[proxy]", Proxy),
             *_destinations(),
             *_section("[groups.databases]", Group, {"select": "client:acme tag:db"}),
             *_rules(),

@@ -21,11 +21,11 @@ from forewarn_collector import certificates, clock, control
 from forewarn_collector.api.app import operators_app
 from forewarn_collector.background import Task, stop_all
 from forewarn_collector.certificates import Files
-from forewarn_collector.config import ConfigError
+from forewarn_collector.config import CollectorConfig, ConfigError, split_address
 from forewarn_collector.control import ControlError
 from forewarn_collector.engine import Engine
 from forewarn_collector.http.agents import AgentSide, agents_app
-from forewarn_collector.http.server import Listener, Servers, bind
+from forewarn_collector.http.server import CannotListen, Listener, Servers, bind
 from forewarn_collector.ingest import Ingest, Room
 from forewarn_collector.instance import (
     Collector,
@@ -144,13 +144,19 @@ def run(directory: Path, *, ready: Callable[[str], None], now: Callable[[], date
     """
     with only_one(directory), ExitStack() as stack:
         settings = read_settings(directory)
+        _check_plain(settings.config)
         agents = stack.enter_context(bind(*settings.config.agents_address))
         operators = stack.enter_context(bind(*settings.config.operators_address))
         _more_connections()
         line = stack.enter_context(_line(directory, settings, now))
+        proxy = settings.config.proxy
+        tls = None if proxy.plain_http else line.tls
+        trusted = tuple(str(address) for address in proxy.addresses)
         listeners = [
-            Listener("agents", agents, agents_app(_side(line)), line.tls),
-            Listener("operators", operators, operators_app(line.collector), line.tls),
+            Listener("agents", agents, agents_app(_side(line)), tls, trusted_proxies=trusted),
+            Listener(
+                "operators", operators, operators_app(line.collector), tls, trusted_proxies=trusted
+            ),
         ]
         servers = Servers(listeners)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -276,9 +282,27 @@ def _cursor_of(database: Database) -> Callable[[], int]:
     return cursor
 
 
+def _check_plain(config: CollectorConfig) -> None:
+    """Raise CannotListen where plain HTTP would leave this machine, or nobody asked for it."""
+    if not config.proxy.plain_http:
+        return
+    if not config.proxy.addresses:
+        raise CannotListen(
+            "proxy.plain_http needs proxy.addresses; write where the proxy asks from"
+        )
+    for name in ("agents", "operators"):
+        host, _ = split_address(getattr(config, name))
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise CannotListen(
+                f"{name} = {host} with plain HTTP would leave this machine; listen on 127.0.0.1,"
+                " or let the proxy speak TLS to us: proxy.plain_http = false"
+            )
+
+
 def _addresses(line: Line, listeners: list[Listener]) -> str:
     parts = [
-        f"{listener.name} https://{urlsplit(f'//{stated}').hostname}:{listener.port}"
+        f"{listener.name} {'https' if listener.tls else 'http'}://"
+        f"{urlsplit(f'//{stated}').netloc.rpartition(':')[0]}:{listener.port}"
         for listener, stated in zip(
             listeners, (line.collector.config.agents, line.collector.config.operators), strict=True
         )
