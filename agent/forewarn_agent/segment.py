@@ -210,8 +210,6 @@ class Segment:
     def _read(self, offset: int, end: int) -> Iterator[Record]:
         previous = 0
         with self.path.open("rb") as file:
-            if offset == HEAD_BYTES and not file.read(HEAD_BYTES).startswith(_MAGIC):
-                raise Damaged(0)
             file.seek(offset)
             while offset < end:
                 head = file.read(FRAME_BYTES)
@@ -249,7 +247,7 @@ def salvage(data: bytes, name: Name, *, through: int, following: tuple[int, int]
     through = max(through, name.through)
     sequence, number = name.first - 1, name.number - 1
     good_end = end = HEAD_BYTES
-    intact = data.startswith(_MAGIC)
+    intact = True
     later: list[Record] = []
     lost = 0
     for start, record in find_records(data, HEAD_BYTES):

@@ -17,7 +17,7 @@ from typing import Final
 from forewarn_agent.durable import FULL, Disk
 from forewarn_agent.limits import Bounds, Limits
 from forewarn_agent.marks import Cut, Drop, Marks, MarksFile
-from forewarn_agent.record import Damaged, Record
+from forewarn_agent.record import FRAME_BYTES, Damaged, Record
 from forewarn_agent.segment import HEAD_BYTES, Name, Segment, salvage, spool_id
 from forewarn_checks.base.wire import Lane, Run
 
@@ -50,10 +50,12 @@ class Shelf:
         self._bounds: Bounds | None = None  # None until loaded; then nothing can be stored
         self._marks_file = MarksFile(directory / "marks", disk)
         self._performed: list[Cut] = []
+        self._unreadable = 0  # at most so many sequences were given to what cannot be read now
 
     def load(self) -> None:
         """Take over what an earlier process left.  Raises OSError when the disk refuses."""
         names = self._names()
+        self._bounds = self._limits.on(shutil.disk_usage(self._directory).total)
         self.marks = self._marks_file.load() or self._marks_without_file(names)
         for cut in self.marks.cuts:
             self._perform(cut)
@@ -63,11 +65,12 @@ class Shelf:
         for segment in self.all():
             following = max(self.marks.following, segment.last + 1)
             self.marks = replace(self.marks, following=following)
-        self._bounds = self._limits.on(shutil.disk_usage(self._directory).total)
+        self.marks = replace(self.marks, following=self.marks.following + self._unreadable)
         self._fill_reserve(self._bounds)
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files; nothing is written from now on."""
+        self._bounds = None
         for segment in self.all():
             segment.close()
         self._marks_file.close()
@@ -78,7 +81,12 @@ class Shelf:
             yield from segments
 
     def save(self) -> bool:
-        """Make the marks durable; False when the disk refuses."""
+        """Make the marks durable; False when the disk refuses.
+
+        What was never loaded is not ours to write: its marks are another life's.
+        """
+        if self._bounds is None:
+            return False
         try:
             if self._performed:
                 self._disk.sync_directory(
@@ -209,21 +217,13 @@ class Shelf:
     # Opening
 
     def _names(self) -> list[Name]:
-        """Return the segments found, oldest first, after making sure none is only in a cache.
+        """Return the segments found, oldest first, once their names are durable.
 
-        What a killed process wrote and did not fsync could else be sent now, be gone after a
-        power cut, and its sequence be given to another run.
+        A rename that a power cut could still undo would bring sent runs back into another lane.
         """
-        names = []
-        for path in self._directory.iterdir():
-            name = Name.parse(path.name)
-            if name is None:
-                continue
-            names.append(name)
-            with FileIO(path, "r+") as file:
-                self._disk.fsync(file)
+        names = [Name.parse(path.name) for path in self._directory.iterdir()]
         self._disk.sync_directory(self._directory)
-        return sorted(names, key=lambda name: name.first)
+        return sorted((name for name in names if name), key=lambda name: name.first)
 
     def _marks_without_file(self, names: list[Name]) -> Marks:
         """Return marks for a new spool, or for one that lost them."""
@@ -269,17 +269,16 @@ class Shelf:
         segment = Segment(self._directory, Name(lane, record.sequence, record.number))
         segment.create(self.marks.spool, (record,), self._disk)
         self._place(segment)
+        # Only once a write went well: else, on a full quota, making and giving back never ends.
+        self._fill_reserve(self._bounds)
 
     def _make_room(self, bounds: Bounds) -> None:
         """Make room for one more segment."""
         while self._committed(bounds) + bounds.segment_bytes > bounds.most_bytes:
             if not self.evict(Drop.FULL):
                 break
-        free = self._disk_free()
-        if free < bounds.leave_free_bytes and len(tuple(self.all())) > _KEPT_WHEN_LOW:
+        if self._disk_free() < bounds.leave_free_bytes and len(tuple(self.all())) > _KEPT_WHEN_LOW:
             self.evict(Drop.FULL)
-        elif free > bounds.leave_free_bytes + bounds.reserve_bytes:
-            self._fill_reserve(bounds)
 
     def _committed(self, bounds: Bounds) -> int:
         """Return the bytes that segments take, those still written to at their full size."""
@@ -291,7 +290,8 @@ class Shelf:
     def _fill_reserve(self, bounds: Bounds) -> None:
         reserve = self._directory / "reserve"
         with suppress(OSError):
-            if reserve.exists() or self._disk_free() <= bounds.leave_free_bytes:
+            room = bounds.leave_free_bytes + bounds.reserve_bytes
+            if reserve.exists() or self._disk_free() <= room:
                 return
             try:
                 reserve.write_bytes(bytes(bounds.reserve_bytes))
@@ -383,6 +383,8 @@ class Shelf:
         mark = self.marks.mark(lane)
         left = salvage(data, segment.name, through=mark, following=following)
         log.error("%s is damaged (%s): %d runs lost", segment.path, why, left.lost)
+        if following is None:
+            self._unreadable += len(data[left.end :]) // FRAME_BYTES + 1
         self.keep_corrupt(f"damaged-{segment.name}", data[left.end :])
         lost = left.lost + self._rescue(segment.name, left.later)
         self.marks = self.marks.lost(lane, Drop.DAMAGED, lost)

@@ -244,6 +244,8 @@ class Spool:
             self._handed[lane] = max(self._handed[lane], segment.last)
         for lane in Lane:
             self._handed[lane] = max(self._handed[lane], self.mark(lane))
+        # Before anything is sent: a run that is only in a cache yet may be gone after a power
+        # cut, but its sequence is not given to another.
         self._shelf.save()
 
     def _owed(self, lane: Lane) -> Iterator[Record]:
