@@ -27,6 +27,7 @@ _STYLES = {
     "nothing": "dim",
     "unsupported": "dim",
 }
+_MOST_ROWS = 8  # a package list would push everything else off the screen
 _UNITS = {f"_{unit}": unit for unit in Unit if unit is not Unit.COUNT}
 
 
@@ -206,6 +207,8 @@ def _amount(reading: Reading) -> str:
 
 
 def _fact(value: JsonValue) -> str:
+    if isinstance(value, list) and len(value) > _MOST_ROWS:
+        return f"{len(value)} of them; --json shows each"
     if isinstance(value, list):
         return "; ".join(_fact(one) for one in value)
     if isinstance(value, dict):

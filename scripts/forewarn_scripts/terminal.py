@@ -45,9 +45,14 @@ def tells_trouble(command: Callable[P, R]) -> Callable[P, R]:
 
 def print_out(what: RenderableType) -> None:
     """Print an answer."""
-    # A pipe has no width: fold nothing, so that a line stays a line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
-    console.print(what)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(what)
+        return
+    # A pipe has no width: a line stays a line there, and none is filled with spaces.
+    console = Console(highlight=False, width=10_000)
+    with console.capture() as drawn:
+        console.print(what)
+    typer.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def print_json(document: JsonValue) -> None:

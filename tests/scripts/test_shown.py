@@ -57,6 +57,7 @@ HOST = LINE | {
     "enrolled_at": NOW,
     "facts": [
         {"name": "os_name", "value": "Debian"},
+        {"name": "packages_waiting", "value": [{"name": "apt"}] * 40},
         {"name": "disks", "value": [{"name": "sda", "model": "X", "serial": None}]},
     ],
     "checks": [{"check": "smart", "outcome": "nothing", "error": "no smartctl", "at": NOW}],
@@ -95,7 +96,16 @@ def test_a_list_of_hosts_reads_without_colour() -> None:
 
 def test_one_host_shows_alerts_checks_facts_and_readings() -> None:
     text = drawn(host_whole(Host.model_validate(HOST), NOW))
-    for part in ("acme / hq", "#7", "no smartctl", "Debian", "sda X", "2.0 GiB", "mountpoint=/"):
+    for part in (
+        "acme / hq",
+        "#7",
+        "no smartctl",
+        "Debian",
+        "sda X",
+        "40 of them; --json",
+        "2.0 GiB",
+        "mountpoint=/",
+    ):
         assert part in text
 
 

@@ -120,10 +120,10 @@ async def _method(request: Request, problem: HTTPException) -> Problem:
 
 async def _invalid(request: Request, invalid: Exception) -> Response:
     assert isinstance(invalid, RequestValidationError)
-    told = [
-        f"{' '.join(str(part) for part in error['loc'])}: {error['msg']}"
-        for error in invalid.errors()[:10]
-    ]
+    told = []
+    for error in invalid.errors()[:10]:
+        where = " ".join(str(part) for part in error["loc"])
+        told.append(f"{where}: {error['msg'].removeprefix('Value error, ')}")
     # What was sent may be no text at all; what is sent back must be.
     text = "; ".join(told).encode("utf-8", "replace").decode()[:1000]
     return await _problem(request, Problem(422, text))

@@ -14,6 +14,7 @@ from forewarn_collector.api.people import (
     SESSION_LASTS,
     Person,
     TooManyKeys,
+    close_session,
     find_person,
     make_key,
     open_session,
@@ -82,6 +83,15 @@ def start_session(around: Surroundings, person: Person, response: Response) -> N
         httponly=True,
         samesite="strict",
     )
+
+
+def end_session(around: Surroundings, request: Request, response: Response) -> None:
+    """End the session of this request's cookie, and take the cookie back."""
+    secret = request.cookies.get(COOKIE)
+    if secret is not None:
+        with around.collector.database.write() as connection:
+            close_session(connection, secret)
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def caller(request: Request) -> str:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import Request, Response
 from sqlalchemy import select, update
 
-from forewarn_collector.api.people import password_fits
+from forewarn_collector.api.login import end_session, start_session
+from forewarn_collector.api.people import find_person, password_fits
 from forewarn_collector.api.principal import Role
 from forewarn_collector.state import audit
 from forewarn_collector.state.tables import api_keys, sessions, users
@@ -105,6 +107,29 @@ def test_a_role_we_do_not_know_has_no_rights(ann: Any) -> None:
 
 
 # -- sessions ------------------------------------------------------------------------------------
+
+
+def test_the_cookie_is_for_this_host_and_no_script_and_ends_at_the_logout(ann: Any) -> None:
+    around = ann.app.state.surroundings
+    with ann.database.read() as connection:
+        person = find_person(connection, "ann")
+    assert person is not None
+    begun = Response()
+    start_session(around, person, begun)
+    cookie, _, attributes = begun.headers["set-cookie"].partition("; ")
+    assert cookie.startswith("__Host-forewarn=")
+    assert set(attributes.split("; ")) == {
+        "HttpOnly",
+        "Max-Age=43200",
+        "Path=/",
+        "SameSite=strict",
+        "Secure",
+    }
+    browser = ann.browser(cookie.partition("=")[2])
+    assert browser.get("/api/v1/me").status_code == 200
+    request = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+    end_session(around, request, Response())
+    assert browser.get("/api/v1/me").status_code == 401
 
 
 def test_a_session_ends_after_half_an_hour_unused(ann: Any) -> None:
