@@ -28,6 +28,14 @@ class Gauged:
     values: Mapping[str, float]
 
 
+AGENT_REQUESTS = Counter(
+    "forewarn_agent_requests",
+    "Answers on the agents' listener, by status.",
+    ["status"],
+    registry=REGISTRY,
+)
+
+
 def write(gauges: Iterable[Gauged], *, counters: bool) -> bytes:
     """Return the text of a scrape.
 

@@ -114,6 +114,7 @@ class Line:
             "started_at": clock.rfc3339(self.collector.started_at),
             "hosts": len(self.collector.hosts),
             "batches_waiting": self.ingest.waiting(),
+            "destinations": [entry.name for entry in self.collector.config.destinations],
             "longest_turns": {task.name: task.longest_seconds for task in self.tasks},
             "certificate_until": clock.rfc3339(certificates.leaf_ends(self.files)),
         }
@@ -235,7 +236,7 @@ async def _listen(line: Line, servers: Servers, ready: Callable[[], None]) -> No
     loop, up = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, servers.stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: _discard(asyncio.to_thread(line.reload)))
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, line.reload))
     async with control.listening(line.collector.directory, line.handlers()):
         serving = asyncio.create_task(servers.run(up))
         waiting = asyncio.create_task(up.wait())

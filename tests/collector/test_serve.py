@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,6 +227,28 @@ def test_wrong_settings_are_refused_whole_and_the_last_good_stay(served: Served)
     assert command(served.directory, "rules", "check").returncode == 2
     path.write_text(good)
     assert control.ask(served.directory, "reload") == {"reloaded": True}
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "a changed file"])
+def test_new_settings_are_taken_over_without_a_restart(served: Served, how: str) -> None:
+    """By signal at once, and by itself when a file changes."""
+    name = how.partition(" ")[0].lower()
+    path = served.directory / "collector.toml"
+    (served.directory / "desk.secret").write_text("whsec_" + "QUFB" * 8)
+    (served.directory / "desk.secret").chmod(0o600)
+    path.write_text(
+        path.read_text() + f'[[destinations]]\nname = "{name}"\nkind = "webhook"\n'
+        'url = "https://desk.example/hook"\nsecret_file = "desk.secret"\n'
+    )
+    assert served.process is not None
+    if how == "SIGHUP":
+        served.process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        if name in str(control.ask(served.directory, "status")["destinations"]):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still told: {control.ask(served.directory, 'status')}")
 
 
 def test_what_was_acknowledged_outlives_a_kill_and_is_held_once(served: Served) -> None:

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
@@ -27,6 +27,7 @@ from forewarn_collector.enrolment import Refused, enrol, parse_request
 from forewarn_collector.http.arrivals import Arrivals, Failures
 from forewarn_collector.http.limits import BODY_BYTES, is_odd, refuse
 from forewarn_collector.ingest import BadBatch, Busy, Ingest, decode
+from forewarn_collector.metrics import AGENT_REQUESTS
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
@@ -209,15 +210,22 @@ def agents_app(side: AgentSide) -> ASGIApp:
     )
     # "/v1/batches/" is no path of ours, not a way to be sent to one.
     app.router.redirect_slashes = False
-    return _plain_paths(app)
+    return _counted(app)
 
 
-def _plain_paths(app: ASGIApp) -> ASGIApp:
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+def _counted(app: ASGIApp) -> ASGIApp:
+    """Hand on requests with a plain path, and count every answer."""
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                AGENT_REQUESTS.labels(str(message["status"])).inc()
+            await send(message)
+
         odd = scope["type"] == "http" and is_odd(scope)
-        await (refuse(404, "no such path") if odd else app)(scope, receive, send)
+        await (refuse(404, "no such path") if odd else app)(scope, receive, sending)
 
-    return checked
+    return counted
 
 
 def _answer(_request: Request, error: Exception) -> Response:

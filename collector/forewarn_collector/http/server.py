@@ -39,7 +39,7 @@ class Listener:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound but does not answer yet.  Raises CannotListen."""
+    """Return a socket that takes connections but does not answer yet.  Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -47,6 +47,8 @@ def bind(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6 and host == "::":
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listening.bind((host, port))
+        # From here on nobody else can take the port; who connects waits for us to be ready.
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise CannotListen(
