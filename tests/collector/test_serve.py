@@ -270,6 +270,17 @@ def test_what_was_acknowledged_outlives_a_kill_and_is_held_once(served: Served) 
     served.start()
 
 
+def test_plain_http_never_leaves_the_machine(tmp_path: Path) -> None:
+    """A proxy on this machine may speak it to us, and nobody else."""
+    made = tmp_path / "collector"
+    command(made, "init", "--agents", "0.0.0.0:0", "--operators", "127.0.0.1:0")
+    with (made / "collector.toml").open("a") as settings:
+        settings.write('[proxy]\naddresses = ["127.0.0.1"]\nplain_http = true\n')
+    refused = command(made, "serve")
+    assert refused.returncode == 1
+    assert "would leave this machine" in refused.stderr
+
+
 def test_stopping_is_quick_and_clean_with_connections_open(served: Served) -> None:
     """An agent that is asleep between two batches does not hold us up."""
     with served.client(served.agents) as client:

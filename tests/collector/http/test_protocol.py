@@ -92,6 +92,13 @@ def drip(connection: socket.socket, more: bytes) -> bytes:
 @pytest.fixture
 def running() -> Iterator[Running]:
     listener = Listener("test", bind("127.0.0.1", 0), Limit(echo_length), None, QUICK)
+    with answering(listener) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def answering(listener: Listener) -> Iterator[Running]:
+    """Answer in a thread for as long as the block runs."""
     servers = Servers([listener])
     ready, loop = threading.Event(), asyncio.new_event_loop()
 
@@ -230,6 +237,29 @@ def test_one_address_has_a_bounded_number_of_connections(running: Running) -> No
     while not (answer := running.ask(request)) and time.monotonic() < time_out:
         pass
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def who_asks(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer whom the application takes for the client."""
+    body = str(scope["client"][0]).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize(
+    ("trusted", "client"), [((), b"127.0.0.1"), (("127.0.0.1",), b"203.0.113.9")]
+)
+def test_only_a_proxy_is_believed_about_addresses(trusted: tuple[str, ...], client: bytes) -> None:
+    """Anybody can write X-Forwarded-For; the limits of an address go by who is believed."""
+    listener = Listener(
+        "test", bind("127.0.0.1", 0), who_asks, None, QUICK, trusted_proxies=trusted
+    )
+    with answering(listener) as running:
+        answer = running.ask(
+            b"GET / HTTP/1.1\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n"
+        )
+    assert answer.endswith(b"\r\n\r\n" + client)
 
 
 def test_the_gate_forgets_who_left() -> None:
