@@ -36,6 +36,7 @@ _MOST = 1024  # batches of one commit
 _QUEUE = 4096  # batches that may wait; more are sent away
 _REMEMBERED_SHAPES = 200_000
 _DAY = 86_400_000_000
+_LANES = tuple(Lane)  # iterating over an enum costs more than a look-up
 
 _BATCH = TypeAdapter(Batch)
 # An escaped NUL, not an escaped backslash before "u0000".  SQL texts end at one.
@@ -296,7 +297,9 @@ class Ingest:
         return number
 
     def _admit_spool(self, batch: Batch, host: int, day: int) -> None:
-        if any(self._store.mark(host, batch.spool, lane) >= 0 for lane in Lane):
+        if self._store.mark(host, batch.spool, batch.lane) >= 0:
+            return
+        if any(self._store.mark(host, batch.spool, lane) >= 0 for lane in _LANES):
             return
         if self._spools.spent(host, day):
             raise Busy(f"this host began {self._limits.spools} spools today", 3600)
@@ -368,7 +371,7 @@ class Ingest:
         self.counts.commits += 1
 
     def _receipt(self, arrival: Arrival) -> Receipt:
-        marks = {lane: self._store.mark(arrival.host, arrival.spool, lane) for lane in Lane}
+        marks = {lane: self._store.mark(arrival.host, arrival.spool, lane) for lane in _LANES}
         return Receipt({lane: mark for lane, mark in marks.items() if mark >= 0})
 
 
