@@ -6,11 +6,9 @@ marks in one transaction, then the answers go out.
 """
 
 import asyncio
-import re
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,17 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
 from forewarn_checks.base import Batch, FactValue, Lane, Receipt
 from forewarn_collector.dating import date_runs, microseconds
+from forewarn_collector.decoding import decode
 from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check
 from forewarn_collector.samples import Arrival, ArrivedRun, SampleStore
 
 __all__ = ["BadBatch", "Busy", "Host", "Ingest", "Limits", "OnFacts", "Room", "decode"]
-
-COMPRESSED_BYTES = 1 << 20
-PLAIN_BYTES = 8 << 20
 
 _LINGER_SECONDS = 0.02  # how long the first batch of a group waits for others
 _GROUP = 64  # batches that end the waiting
@@ -37,10 +32,6 @@ _QUEUE = 4096  # batches that may wait; more are sent away
 _REMEMBERED_SHAPES = 200_000
 _DAY = 86_400_000_000
 _LANES = tuple(Lane)  # iterating over an enum costs more than a look-up
-
-_BATCH = TypeAdapter(Batch)
-# An escaped NUL, not an escaped backslash before "u0000".  SQL texts end at one.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 log = structlog.get_logger("forewarn.ingest")
 
@@ -59,49 +50,6 @@ class Host(Protocol):
 
 OnFacts = Callable[[int, str, Mapping[str, FactValue], datetime], None]
 """Makes changed facts of a host (number, id) durable.  May be called again with the same ones."""
-
-
-def decode(body: bytes, content_encoding: str) -> Batch:
-    """Return the batch in a request body.
-
-    Raises BadBatch: 415 for an encoding other than gzip or identity, 413 for too many bytes,
-    400 for what is no gzip or no JSON, 422 for what is no batch.
-    """
-    if len(body) > COMPRESSED_BYTES:
-        raise BadBatch(413, f"{len(body)} bytes; send at most {COMPRESSED_BYTES}")
-    if content_encoding == "gzip":
-        body = _gunzip(body)
-    elif content_encoding != "identity":
-        raise BadBatch(415, "send content-encoding gzip or identity")
-    if b"\\u0000" in body and _NUL.search(body):
-        raise BadBatch(422, "a text holds the character NUL")
-    try:
-        return _BATCH.validate_json(body)
-    except ValidationError as error:
-        raise _explain(error) from None
-    except RecursionError:
-        raise BadBatch(400, "the JSON is nested too deeply") from None
-
-
-def _gunzip(body: bytes) -> bytes:
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        plain = stream.decompress(body, PLAIN_BYTES + 1)
-    except zlib.error as error:
-        raise BadBatch(400, f"the body is no gzip: {error}") from None
-    if len(plain) > PLAIN_BYTES:
-        raise BadBatch(413, f"more than {PLAIN_BYTES} bytes when unpacked; send less at once")
-    if not stream.eof or stream.unused_data:
-        raise BadBatch(400, "the gzip body is cut short or has something behind it")
-    return plain
-
-
-def _explain(error: ValidationError) -> BadBatch:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return BadBatch(400, f"the body is no JSON: {first['msg']}"[:300])
-    place = ".".join(str(part)[:40] for part in first["loc"][:6])
-    return BadBatch(422, f"{place}: {first['msg']}"[:300])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def _merge(
         query = (
             f"SELECT {columns} FROM {source} WHERE host BETWEEN {first} AND {last} ORDER BY {order}"
         )
-        sealed.copy_out(connection, query, directory / path, notes)
+        sealed.copy_out(connection, query, directory / path, notes, kind)
         made.append(sealed.describe(connection, directory, path, notes))
     return made
 
