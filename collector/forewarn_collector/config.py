@@ -259,7 +259,9 @@ def _read(path: Path) -> _Source:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as bad:
-        raise ConfigError(f"{path}: {bad}; mend the TOML there") from None
+        place = re.search(r"\(at line (\d+)", str(bad))
+        line = int(place[1]) if place else len(text.splitlines())
+        raise ConfigError(f"{path}, line {line}: {bad}; mend the TOML there") from None
     source = _Source(path, text, table)
     foreign = [key for key in table if path.name != FILE and key not in _RULE_TABLES]
     if foreign:

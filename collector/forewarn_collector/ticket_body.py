@@ -88,7 +88,18 @@ def _evidence(episodes: Sequence[CarriedEpisode]) -> list[dict[str, Any]]:
         told = [{**one, "readings": one.get("readings", [])[-1:]} for one in told]
     while len(told) > 1 and _size(told) > LARGEST_EVIDENCE:
         told.pop()
+    if _size(told) > LARGEST_EVIDENCE:
+        told = [_shortened(one) for one in told]
     return told
+
+
+def _shortened(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return evidence without labels and readings, and with short texts: it always fits."""
+    return {
+        key: plain(value, 150) if isinstance(value, str) else value
+        for key, value in one.items()
+        if key not in ("labels", "readings")
+    }
 
 
 def _one(episode: CarriedEpisode) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def open_episode(connection: Connection, opening: Opening, now: datetime, tellin
     if last is None or (
         last["state"] == TicketState.CLOSED and now - last["closed_at"] > REOPEN_WITHIN
     ):
-        ticket_id, kind = _new_ticket(connection, opening, subject, now), "opened"
+        ticket_id, kind = _new_ticket(connection, opening, subject, last, now), "opened"
     elif last["state"] in (TicketState.CLOSED, TicketState.RESOLVED):
         ticket_id, kind = _reopen(connection, last, now), "reopened"
     else:
@@ -72,7 +72,8 @@ def open_episode(connection: Connection, opening: Opening, now: datetime, tellin
             evidence=dict(opening.evidence),
         )
     )
-    _weigh(connection, ticket_id, opening.host, now)
+    if kind != "opened":
+        _weigh(connection, ticket_id, opening.host, now)
     data = {"rule": opening.rule, "severity": str(opening.severity), "title": opening.title}
     _record(connection, ticket_id, opening.host, kind, data, now)
     was_closed = last is not None and last["state"] == TicketState.CLOSED
@@ -143,10 +144,11 @@ def _last_ticket(connection: Connection, subject: str) -> RowMapping | None:
     return connection.execute(query.order_by(tickets.c.number.desc()).limit(1)).mappings().first()
 
 
-def _new_ticket(connection: Connection, opening: Opening, subject: str, now: datetime) -> str:
+def _new_ticket(
+    connection: Connection, opening: Opening, subject: str, last: RowMapping | None, now: datetime
+) -> str:
     number = (connection.execute(select(func.max(tickets.c.number))).scalar() or 0) + 1
-    earlier = select(func.count()).where(tickets.c.subject == subject)
-    ordinal = connection.execute(earlier).scalar_one() + 1
+    ordinal = 1 if last is None else int(last["key"].rpartition("#")[2]) + 1
     ticket_id = uuid7(now)
     host = opening.host
     connection.execute(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
 from forewarn_collector.clock import uuid7
 from forewarn_collector.state.tables import (
@@ -45,13 +45,14 @@ def tell(
     if not telling.destinations:
         return
     client_id, body = _body(connection, ticket_id, kind, now, telling)
-    last = connection.execute(
-        select(func.max(outbox.c.id)).where(outbox.c.ticket_id == ticket_id)
-    ).scalar()
-    message_id = _id_after(last, now)
+    message_id: str | None = None
     for destination in telling.destinations:
-        if kind is Kind.UPDATED and _replace(connection, destination, ticket_id, body):
+        last = _last(connection, destination, ticket_id)
+        if kind is Kind.UPDATED and last is not None and _is_untried_update(last):
+            changed = update(outbox).where(outbox.c.id == last["id"])
+            connection.execute(changed.values(body=body))
             continue
+        message_id = _id_after(message_id, last, now)
         connection.execute(
             insert(outbox).values(
                 id=message_id,
@@ -64,7 +65,6 @@ def tell(
                 next_at=now,
             )
         )
-        message_id = _id_after(message_id, now)
 
 
 # -- sending -------------------------------------------------------------------------------------
@@ -371,22 +371,24 @@ def _body(
     return row["client_id"], write(kind, ticket, now)
 
 
-def _replace(connection: Connection, destination: str, ticket_id: str, body: str) -> bool:
-    """Put a newer text into the last queued row, if it is an update nobody has tried to send."""
-    mine = and_(
-        outbox.c.destination == destination,
-        outbox.c.ticket_id == ticket_id,
-        outbox.c.state == "queued",
+def _last(connection: Connection, destination: str, ticket_id: str) -> RowMapping | None:
+    """Return the newest row of one destination and ticket."""
+    mine = and_(outbox.c.destination == destination, outbox.c.ticket_id == ticket_id)
+    query = select(
+        outbox.c.id, outbox.c.kind, outbox.c.state, outbox.c.attempts, outbox.c.lease_until
     )
-    last = (
-        connection.execute(select(outbox).where(mine).order_by(outbox.c.id.desc()).limit(1))
-        .mappings()
-        .first()
+    newest = query.where(mine).order_by(outbox.c.id.desc()).limit(1)
+    return connection.execute(newest).mappings().first()
+
+
+def _is_untried_update(row: RowMapping) -> bool:
+    """Say whether another text may take this one's place: nobody can have seen it."""
+    return (
+        row["kind"] == Kind.UPDATED
+        and row["state"] == "queued"
+        and row["attempts"] == 0
+        and row["lease_until"] is None
     )
-    if last is None or last["kind"] != Kind.UPDATED or last["attempts"] or last["lease_until"]:
-        return False
-    connection.execute(update(outbox).where(outbox.c.id == last["id"]).values(body=body))
-    return True
 
 
 def _keep_reference(connection: Connection, due: Due, reference: str) -> None:
@@ -400,11 +402,12 @@ def _keep_reference(connection: Connection, due: Due, reference: str) -> None:
         connection.execute(insert(external_references).values(**row, reference=reference[:300]))
 
 
-def _id_after(last: str | None, now: datetime) -> str:
-    """Return a new id above `last`, though both be of one millisecond or the clock set back."""
+def _id_after(before: str | None, last: RowMapping | None, now: datetime) -> str:
+    """Return a new id above both, though all be of one millisecond or the clock set back."""
+    floor = max(before or "", "" if last is None else last["id"])
     made = uuid7(now)
-    if last is None or made > last:
+    if made > floor:
         return made
-    milliseconds = int(last.replace("-", "")[:12], 16) + 1
+    milliseconds = int(floor.replace("-", "")[:12], 16) + 1
     # The half keeps a float of it from falling back into the millisecond before.
     return uuid7(_EPOCH + timedelta(milliseconds=milliseconds, microseconds=500))
