@@ -62,8 +62,8 @@ class Alert:
     """One rule on one component of one host: all that `step` has to remember.
 
     `since` is when this state began, `began` when the condition did, both in event time.
-    `held` counts microseconds towards `hold_for` or `clear_for`, `readings` the readings in a row
-    that held.  `told` is the severity its episode was last told with, None while there is none.
+    `held` counts microseconds towards `hold_for` or `clear_for`, `readings` the readings since it
+    began.  `told` is the severity its episode was last told with, None while there is none.
     `gaps` are the last two distances between readings; `recent` the newest few readings.
     """
 

@@ -102,6 +102,7 @@ def _seen(alert: Alert, observation: Observation, booked: BookedRule) -> Alert:
         alert,
         seen_until=observation.at,
         held=alert.held + _counted(gap, alert.gaps, booked.every // MICROSECOND),
+        readings=alert.readings + 1,
         gaps=(alert.gaps[1], gap),
         value=observation.value,
         companion=observation.companion,
@@ -123,14 +124,12 @@ def _counted(gap: int, before: tuple[int, int], every: int) -> int:
 
 
 def _go_on(seen: Alert, before: Alert, observation: Observation, verdict: Verdict) -> Alert:
-    """The condition holds: count on while pending, fall back from clearing."""
-    if before.state is AlertState.PENDING:
-        return replace(seen, severity=verdict.severity, readings=before.readings + 1)
+    """The condition holds: as before or at another severity, or again while it was clearing."""
     if before.state is AlertState.CLEARING:
         return replace(
             seen, state=AlertState.FIRING, since=observation.at, held=0, severity=verdict.severity
         )
-    return replace(seen, severity=verdict.severity)
+    return seen if seen.severity is verdict.severity else replace(seen, severity=verdict.severity)
 
 
 def _stop(seen: Alert, before: Alert, observation: Observation) -> Alert:

@@ -157,10 +157,10 @@ def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
         "memory": {
             "began": alert.began,
             "readings": alert.readings,
-            "gaps": list(alert.gaps),
+            "gaps": alert.gaps,
             "companion": alert.companion,
             "told": None if alert.told is None else str(alert.told),
-            "recent": [list(one) for one in alert.recent],
+            "recent": alert.recent,
         },
         "episode_id": row.episode_id,
         "changed_at": now,
