@@ -140,7 +140,7 @@ class MarksFile:
 
     def _make(self, slot: bytes) -> FileIO:
         """Write a whole new file beside the old one and put it in its place."""
-        fresh = self._path.with_suffix(".tmp")
+        fresh = self._path.with_suffix(".tmp")  # one left behind by a failure is written over
         file = FileIO(fresh, "w+")
         try:
             self._disk.write(file, slot + slot)
@@ -150,9 +150,8 @@ class MarksFile:
             self._disk.sync_directory(self._path.parent)
             self._suspect = False
             return FileIO(self._path, "r+")
-        except OSError:
+        except BaseException:
             file.close()
-            fresh.unlink(missing_ok=True)
             raise
 
 

@@ -116,10 +116,11 @@ class Segment:
             disk.write(file, data)
             disk.fsync(file)
             disk.sync_directory(self.directory)
-        except OSError:
+        except BaseException as failure:
             file.close()
-            with suppress(OSError):
-                self.path.unlink()
+            if isinstance(failure, OSError):
+                with suppress(OSError):
+                    self.path.unlink()
             raise
         self._file = file
         for record in records:

@@ -50,7 +50,6 @@ class Shelf:
         self._bounds: Bounds | None = None  # None until loaded; then nothing can be stored
         self._marks_file = MarksFile(directory / "marks", disk)
         self._performed: list[Cut] = []
-        self._unreadable = 0  # at most so many sequences were given to what cannot be read now
 
     def load(self) -> None:
         """Take over what an earlier process left.  Raises OSError when the disk refuses."""
@@ -59,13 +58,21 @@ class Shelf:
         self.marks = self._marks_file.load() or self._marks_without_file(names)
         for cut in self.marks.cuts:
             self._perform(cut)
+        damaged: list[tuple[Segment, Exception, Name | None]] = []
         for index, name in enumerate(names):
             same = [n for n in names[index + 1 :] if stream(n.lane) is stream(name.lane)]
-            self._adopt(name, same[0] if same else None)
-        for segment in self.all():
-            following = max(self.marks.following, segment.last + 1)
-            self.marks = replace(self.marks, following=following)
-        self.marks = replace(self.marks, following=self.marks.following + self._unreadable)
+            following = same[0] if same else None
+            if (failure := self._adopt(name, following)) is not None:
+                damaged.append((Segment(self._directory, name), failure, following))
+        unreadable = sum(self._most_unreadable(s) for s, _, following in damaged if not following)
+        seen = max([*(s.last + 1 for s in self.all()), *(name.first for name in names), 1])
+        # Counted before anything is mended: mending takes away what the sequences were seen by.
+        following_sequence = max(self.marks.following, seen) + unreadable
+        self.marks = replace(self.marks, following=following_sequence)
+        for segment, failure, following in damaged:
+            self._place(segment)
+            after = (following.first, following.number) if following else None
+            self._mend(segment, failure, after)
         self._fill_reserve(self._bounds)
 
     def close(self) -> None:
@@ -235,24 +242,33 @@ class Shelf:
         following = names[-1].first + _SKIPPED_WHEN_LOST
         return Marks(spool=known[-1] if known else self.marks.spool, following=following)
 
-    def _adopt(self, name: Name, following: Name | None) -> None:
+    def _adopt(self, name: Name, following: Name | None) -> Exception | None:
+        """Take a segment of an earlier process into its lane; return what is wrong with it.
+
+        Raises OSError when it cannot be read for a reason that will pass.
+        """
         segment = Segment(self._directory, name)
         try:
             segment.scan(self.marks.mark(name.lane), following.first if following else None)
         except FileNotFoundError:
-            return  # cut, just now
+            return None  # cut, just now
         except (Damaged, OSError) as failure:
             if not self._is_damage(segment, failure):
                 raise
-            self._place(segment)
-            after = (following.first, following.number) if following else None
-            self._mend(segment, failure, after)
-            return
+            return failure
         self._place(segment)
         if following is not None:
             segment.seal()
         if not segment.count:
             self._remove(segment)
+        return None
+
+    def _most_unreadable(self, segment: Segment) -> int:
+        """Return how many records a damaged segment can have held at most."""
+        try:
+            return segment.path.stat().st_size // FRAME_BYTES + 1
+        except OSError:
+            return _SKIPPED_WHEN_LOST
 
     # Room
 
@@ -383,8 +399,6 @@ class Shelf:
         mark = self.marks.mark(lane)
         left = salvage(data, segment.name, through=mark, following=following)
         log.error("%s is damaged (%s): %d runs lost", segment.path, why, left.lost)
-        if following is None:
-            self._unreadable += len(data[left.end :]) // FRAME_BYTES + 1
         self.keep_corrupt(f"damaged-{segment.name}", data[left.end :])
         lost = left.lost + self._rescue(segment.name, left.later)
         self.marks = self.marks.lost(lane, Drop.DAMAGED, lost)

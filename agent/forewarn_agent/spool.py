@@ -68,12 +68,14 @@ class Spool:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             spool._lock_file = take_lock(directory / "lock")
             spool._shelf.load()
+            spool._take_over()
         except OSError as failure:
             spool._shelf.close()
             spool._shelf = Shelf(directory, limits, disk_free, disk)
             spool._degrade(failure)
-            return spool
-        spool._take_over()
+        except BaseException:
+            spool.close()
+            raise
         return spool
 
     def close(self) -> None:
