@@ -170,6 +170,13 @@ class Segment:
             self._note(record)
         self.forget(through)
 
+    def most_records(self) -> int:
+        """Return how many records a file of this size holds at most, damaged or not."""
+        try:
+            return self.path.stat().st_size // FRAME_BYTES + 1
+        except OSError:
+            return 2**20
+
     def records(self) -> Iterator[Record]:
         """Yield what is owed, oldest first.  Raises Damaged and OSError."""
         return self._read(self._done_end, self.end)

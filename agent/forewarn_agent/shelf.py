@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from forewarn_agent.durable import FULL, Disk
+from forewarn_agent.keepsakes import Reserve, keep_corrupt
 from forewarn_agent.limits import Bounds, Limits
 from forewarn_agent.marks import Cut, Drop, Marks, MarksFile
-from forewarn_agent.record import FRAME_BYTES, Damaged, Record
+from forewarn_agent.record import Damaged, Record
 from forewarn_agent.segment import HEAD_BYTES, Name, Segment, salvage, spool_id
 from forewarn_checks.base.wire import Lane, Run
 
@@ -49,6 +50,7 @@ class Shelf:
         self._disk = disk
         self._bounds: Bounds | None = None  # None until loaded; then nothing can be stored
         self._marks_file = MarksFile(directory / "marks", disk)
+        self._reserve = Reserve(directory / "reserve")
         self._performed: list[Cut] = []
 
     def load(self) -> None:
@@ -64,7 +66,7 @@ class Shelf:
             following = same[0] if same else None
             if (failure := self._adopt(name, following)) is not None:
                 damaged.append((Segment(self._directory, name), failure, following))
-        unreadable = sum(self._most_unreadable(s) for s, _, following in damaged if not following)
+        unreadable = sum(s.most_records() for s, _, following in damaged if not following)
         seen = max([*(s.last + 1 for s in self.all()), *(name.first for name in names), 1])
         # Counted before anything is mended: mending takes away what the sequences were seen by.
         following_sequence = max(self.marks.following, seen) + unreadable
@@ -73,7 +75,7 @@ class Shelf:
             self._place(segment)
             after = (following.first, following.number) if following else None
             self._mend(segment, failure, after)
-        self._fill_reserve(self._bounds)
+        self._reserve.fill(self._bounds, self._disk_free())
 
     def close(self) -> None:
         """Let go of all files; nothing is written from now on."""
@@ -120,7 +122,7 @@ class Shelf:
                 return
             except OSError as failure:
                 if failure.errno in FULL:
-                    if not (self._release_reserve() or self.evict(Drop.FULL)):
+                    if not (self._reserve.release() or self.evict(Drop.FULL)):
                         raise
                 elif tried_anew:
                     raise
@@ -133,7 +135,9 @@ class Shelf:
     def owed(self, lane: Lane) -> Iterator[Record]:
         """Yield what the collector may not hold, oldest first, mending what is damaged."""
         reached = 0
-        while segment := self._next_owed(lane, reached):
+        while segment := next(
+            (s for s in self.segments[lane] if s.owed and s.last > reached), None
+        ):
             try:
                 for record in segment.records():
                     if record.sequence > reached:
@@ -141,9 +145,8 @@ class Shelf:
                         yield record
                 reached = max(reached, segment.last)
             except (Damaged, OSError) as failure:
-                if not self._is_damage(segment, failure):
+                if not self._mended(segment, failure):
                     return
-                self._mend(segment, failure, (segment.last + 1, segment.last_number + 1))
 
     def settle(self, lane: Lane) -> None:
         """Forget what the mark of `lane` covers.  The newest segment stays, to be written on."""
@@ -155,8 +158,7 @@ class Shelf:
             try:
                 segment.forget(mark)
             except (Damaged, OSError) as failure:
-                if self._is_damage(segment, failure):
-                    self._mend(segment, failure, (segment.last + 1, segment.last_number + 1))
+                self._mended(segment, failure)
                 continue
             if saved and not segment.owed and segment is not self._newest(lane):
                 self._remove(segment)
@@ -209,17 +211,8 @@ class Shelf:
         return moved
 
     def keep_corrupt(self, name: str, data: bytes) -> None:
-        """Leave `data` in corrupt/ for whoever wants to know why; the newest few are kept."""
-        folder = self._directory / "corrupt"
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            (folder / name).write_bytes(data[: self._limits.corrupt_bytes])
-            kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-            room = self._limits.corrupt_bytes
-            for place, path in enumerate(kept):
-                room -= path.stat().st_size
-                if place >= self._limits.corrupt_files or room < 0:
-                    path.unlink(missing_ok=True)
+        """Leave `data` in corrupt/ for whoever wants to know why."""
+        keep_corrupt(self._directory / "corrupt", name, data, self._limits)
 
     # Opening
 
@@ -263,13 +256,6 @@ class Shelf:
             self._remove(segment)
         return None
 
-    def _most_unreadable(self, segment: Segment) -> int:
-        """Return how many records a damaged segment can have held at most."""
-        try:
-            return segment.path.stat().st_size // FRAME_BYTES + 1
-        except OSError:
-            return _SKIPPED_WHEN_LOST
-
     # Room
 
     def _write(self, lane: Lane, record: Record) -> None:
@@ -286,7 +272,7 @@ class Shelf:
         segment.create(self.marks.spool, (record,), self._disk)
         self._place(segment)
         # Only once a write went well: else, on a full quota, making and giving back never ends.
-        self._fill_reserve(self._bounds)
+        self._reserve.fill(self._bounds, self._disk_free())
 
     def _make_room(self, bounds: Bounds) -> None:
         """Make room for one more segment."""
@@ -303,33 +289,12 @@ class Shelf:
             for segment in self.all()
         )
 
-    def _fill_reserve(self, bounds: Bounds) -> None:
-        reserve = self._directory / "reserve"
-        with suppress(OSError):
-            room = bounds.leave_free_bytes + bounds.reserve_bytes
-            if reserve.exists() or self._disk_free() <= room:
-                return
-            try:
-                reserve.write_bytes(bytes(bounds.reserve_bytes))
-            except OSError:
-                reserve.unlink()
-
-    def _release_reserve(self) -> bool:
-        try:
-            (self._directory / "reserve").unlink()
-        except OSError:
-            return False
-        return True
-
     # Segments
 
     def _newest(self, lane: Lane) -> Segment | None:
         """Return the segment that `lane` is written to, None for a lane that only gets renamed."""
         segments = self.segments[lane]
         return segments[-1] if segments and lane is not Lane.BACKFILL else None
-
-    def _next_owed(self, lane: Lane, reached: int) -> Segment | None:
-        return next((s for s in self.segments[lane] if s.owed and s.last > reached), None)
 
     def _place(self, segment: Segment) -> None:
         lane = self.segments[segment.name.lane]
@@ -345,14 +310,8 @@ class Shelf:
 
     def _give_up(self, segment: Segment, reason: Drop) -> None:
         lane = segment.name.lane
-        log.log(
-            logging.WARNING if segment.owed else logging.DEBUG,
-            "%d %s runs given up (%s), from sequence %d on",
-            segment.owed,
-            lane,
-            reason,
-            segment.name.first,
-        )
+        if segment.owed:
+            log.warning("%d %s runs given up: %s", segment.owed, lane, reason)
         segment.close()
         self.segments[lane].remove(segment)
         self.marks = self.marks.lost(lane, reason, segment.owed)
@@ -385,6 +344,13 @@ class Shelf:
         if isinstance(failure, Damaged) or getattr(failure, "errno", None) in _ILL:
             return True
         log.warning("%s cannot be read now: %s", segment.path, failure)
+        return False
+
+    def _mended(self, segment: Segment, failure: Exception) -> bool:
+        """Mend a segment of this life; False when the failure will pass by itself."""
+        if self._is_damage(segment, failure):
+            self._mend(segment, failure, (segment.last + 1, segment.last_number + 1))
+            return True
         return False
 
     def _mend(self, segment: Segment, why: Exception, following: tuple[int, int] | None) -> None:
