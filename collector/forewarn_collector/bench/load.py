@@ -27,6 +27,7 @@ class Tally:
     rejected: int = 0
     repeats: int = 0
     late: int = 0
+    last_answer: float = 0.0  # unix seconds
     milliseconds: list[float] = field(default_factory=list)
     connect_seconds: list[float] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class _Connection:
         tally.acknowledged[number] = max(through, tally.acknowledged.get(number, -1))
         if not new:
             return  # a repeat
+        tally.last_answer = time.time()
         tally.runs += self._runs
         tally.samples += self._samples
         if due.at >= self._plan.start + self._plan.warm_up_seconds:
