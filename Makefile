@@ -11,7 +11,7 @@ check:  ## format, lint, types on two platforms, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --platform linux
-	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform win32 agent checks scripts
 	$(BIN)/lint-imports
 
 test:  ## what a change must pass

@@ -9,67 +9,38 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
-from forewarn_agent.cli import app as agent_app
-from forewarn_collector.cli import app as collector_app
-from forewarn_collector.rules.own import OWN_RULES
-from forewarn_scripts.cli import app as operator_app
 from typer.main import get_command
 
 from forewarn_agent import config as agent_config
-from forewarn_checks.base import Absence, Check, Rule, State, Threshold, Unit
+from forewarn_agent.cli import app as agent_app
+from forewarn_checks.base import Check, Rule
 from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
-from forewarn_collector import config as collector_config
+from forewarn_collector import sample_config as collector_sample
+from forewarn_collector.cli import app as collector_app
+from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.rules.own import OWN_RULES
+from forewarn_scripts.cli import app as operator_app
 
 ROOT = Path(__file__).resolve().parent.parent
 _MADE = "<!-- Made by `make docs` from the declarations; edits here are lost. -->\n"
 
 
-def number(value: float, unit: Unit) -> str:
-    """Return a threshold as people write it: 20 GiB, 90 %, 7d."""
-    if unit is Unit.BYTES and value >= 2**30:
-        return f"{value / 2**30:g} GiB"
-    if unit is Unit.BYTES and value >= 2**20:
-        return f"{value / 2**20:g} MiB"
-    if unit is Unit.RATIO:
-        return f"{value * 100:g} %"
-    if unit is Unit.SECONDS and value >= 86400:
-        return f"{value / 86400:g} d"
-    return f"{value:g}"
-
-
 def condition(rule: Rule) -> str:
     """Return in words when a rule fires and when it clears."""
-    if isinstance(rule, Absence):
-        return f"nothing received for {write_duration(rule.after)}"
-    if isinstance(rule, State):
-        return (
-            f"`{rule.metric.name}{_where(rule.where)}` is {rule.when:g}"
-            f" for {write_duration(rule.hold_for)}"
-        )
-    if not isinstance(rule, Threshold):
-        return type(rule).__name__.lower()
-    parts = [_threshold(rule, rule.severity.value, rule)]
-    parts += [_threshold(rule, name.value, level) for name, level in rule.levels.items()]
-    hold = f"held {write_duration(rule.hold_for)}, clears after {write_duration(rule.clear_for)}"
-    return f"`{rule.metric.name}{_where(rule.where)}`: " + "; ".join(parts) + f"; {hold}"
+    hold = getattr(rule, "hold_for", None)
+    clear = getattr(rule, "clear_for", None)
+    text = kind_of(rule).explain(rule)
+    if hold:
+        text += f"; held {write_duration(hold)}"
+    if clear:
+        text += f"; clear for {write_duration(clear)}"
+    return text
 
 
-def _where(where: object) -> str:
-    labels = dict(where) if isinstance(where, dict) else {}
-    return "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
-
-
-def _threshold(rule: Threshold, severity: str, level: object) -> str:
-    above, below = getattr(level, "above", None), getattr(level, "below", None)
-    sign, mark = ("≥", above) if above is not None else ("≤", below)
-    text = f"{severity} {sign} {number(mark or 0.0, rule.metric.unit)}"
-    extra = getattr(level, "and_", None)
-    if extra is not None:
-        other_sign, other = ("≥", extra.above) if extra.above is not None else ("≤", extra.below)
-        text += f" and `{extra.metric.name}` {other_sign} {number(other or 0.0, extra.metric.unit)}"
-    clear_at = getattr(level, "clear_at", 0.0)
-    return f"{text} (until {number(clear_at, rule.metric.unit)})"
+def cell(text: object) -> str:
+    """Return `text` as one cell of a Markdown table."""
+    return str(text).replace("|", "\\|").replace("\n", " ")
 
 
 def checks_page() -> str:
@@ -90,7 +61,11 @@ def checks_page() -> str:
         )
     for check in checks:
         lines += ["", *_check_section(check)]
-    lines += ["", "## Rules of the collector's own\n", *_rules_table(OWN_RULES)]
+    lines += [
+        "",
+        "## Rules of the collector's own\n",
+        *_rules_table(tuple(own.rule for own in OWN_RULES)),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +79,8 @@ def _check_section(check: Check) -> Iterator[str]:
     yield "| metric | unit | labels | what |"
     yield "| --- | --- | --- | --- |"
     for metric in check.metrics:
-        yield f"| `{metric.name}` | {metric.unit} | {', '.join(metric.labels)} | {metric.help} |"
+        labels = ", ".join(metric.labels)
+        yield f"| `{metric.name}` | {metric.unit} | {labels} | {cell(metric.help)} |"
     if check.rules:
         yield ""
         yield from _rules_table(check.rules)
@@ -112,14 +88,14 @@ def _check_section(check: Check) -> Iterator[str]:
         yield "\n| option | default | what |"
         yield "| --- | --- | --- |"
         for option in check.options:
-            yield f"| `{option.name}` | `{option.default}` | {option.help} |"
+            yield f"| `{option.name}` | `{option.default}` | {cell(option.help)} |"
 
 
 def _rules_table(rules: tuple[Rule, ...]) -> Iterator[str]:
     yield "| rule | fires | advice |"
     yield "| --- | --- | --- |"
     for rule in rules:
-        yield f"| `{rule.name}` | {condition(rule)} | {rule.advice} |"
+        yield f"| `{rule.name}` | {cell(condition(rule))} | {cell(rule.advice)} |"
 
 
 def commands_page() -> str:
@@ -157,7 +133,7 @@ def _command_lines(name: str, command: object) -> Iterator[str]:
 PAGES: dict[str, Callable[[], str]] = {
     "checks/README.md": checks_page,
     "docs/agent.toml": agent_config.sample_config,
-    "docs/collector.toml": collector_config.sample_config,
+    "docs/collector.toml": collector_sample.sample_config,
     "docs/commands.md": commands_page,
 }
 

@@ -295,7 +295,7 @@ def set_rule(trial: Trial, above: float) -> None:
     new.write_text(
         f"[rules.{_RULE}]\nabove = {above:.6f}\nclear_at = {above - 0.001:.6f}\n"
         'hold_for = "2s"\nclear_for = "2s"\n'
-        'and = { metric = "disk_used_ratio", above = 0.0 }\n',
+        'and = { metric = "disk_free_bytes", below = 1e18 }\n',
         "utf-8",
     )
     new.rename(folder / "page.toml")
@@ -365,7 +365,7 @@ def main(
     Exits 0 only if every reading reached the store and the ticket opened, was received, and
     closed; 1 otherwise.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if json_ and not once:
         console.print("--json goes with --once")
@@ -389,7 +389,7 @@ def _run(trial: Trial, console: Console) -> Json:
     with console.status("starting a collector"):
         start_collector(trial)
         client = sign_in(trial)
-    with client:
+    with contextlib.closing(client):
         with console.status("enrolling an agent on this host"):
             start_agent(trial)
         with console.status("waiting for the first reading of every check"):
