@@ -143,7 +143,7 @@ class _Connection:
                     self._tally.repeats += 1
                 queue.task_done()
         finally:
-            self._close()
+            await self._leave()
 
     async def _send(self, due: _Due) -> None:
         try:
@@ -201,5 +201,13 @@ class _Connection:
 
     def _close(self) -> None:
         if self._streams:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None
+
+    async def _leave(self) -> None:
+        """Close, and give the loop the turns it takes to let go of the socket."""
+        writer = self._streams[1] if self._streams else None
+        self._close()
+        if writer:
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), 5)
