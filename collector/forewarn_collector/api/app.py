@@ -22,12 +22,14 @@ from forewarn_collector.api.guard import (
 )
 from forewarn_collector.http.limits import Limit
 from forewarn_collector.metrics import REQUESTS
+from forewarn_collector.pages import routes as pages
+from forewarn_collector.pages.view import refusal, wants_page
 from forewarn_collector.queries.scope import BadCursor
 
 BODY_BYTES = 64 * 1024
 
 # Who adds routes.  Each says for every one of its routes who may use it.
-PARTS = (probes.add, routes.add)
+PARTS = (probes.add, routes.add, pages.add)
 
 # The two hashes are what the chart library writes as inline style; a browser test guards them.
 _CONTENT_SECURITY = (
@@ -94,8 +96,10 @@ class _Headers:
         await self._app(scope, receive, sending)
 
 
-async def _problem(_request: Request, problem: Exception) -> Response:
+async def _problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if wants_page(request):
+        return refusal(request, problem)
     return JSONResponse({"error": problem.text}, problem.status, problem.headers)
 
 

@@ -223,7 +223,7 @@ def _to_login(request: Request) -> Response:
     login = html.escape(f"/login?{urlencode({'next': asked})}")
     page = (
         f'<!doctype html><meta http-equiv="refresh" content="0; url={login}">'
-        f'<title>forewarn</title><a href="{login}">Log in</a>'
+        f'<link rel="icon" href="data:,"><title>forewarn</title><a href="{login}">Log in</a>'
     )
     return HTMLResponse(page, 401)
 

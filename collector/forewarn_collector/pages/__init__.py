@@ -1,1 +1,4 @@
-"""The operators' pages: server-rendered, no inline script."""
+"""The operators' web pages: server-rendered, usable without JavaScript, under a strict policy.
+
+Whatever a host said is escaped, and cleaned of controls, in one place: `view`.
+"""

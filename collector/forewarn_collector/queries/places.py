@@ -49,3 +49,9 @@ def list_clients(connection: Connection, principal: Principal) -> tuple[ClientLi
         select(clients).where(seen_by(principal, clients.c.id)).order_by(clients.c.name)
     )
     return tuple(ClientLine(row.id, row.name, tuple(found.get(row.id, ()))) for row in owners)
+
+
+def zone_of(connection: Connection, client_id: str, site: str) -> str:
+    """Return the IANA time zone of a client's site, UTC when there is no such site."""
+    query = select(sites.c.zone).where(sites.c.client_id == client_id, sites.c.name == site)
+    return connection.execute(query).scalar() or "UTC"

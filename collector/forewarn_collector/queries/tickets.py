@@ -1,5 +1,6 @@
 """Tickets as people look for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +42,7 @@ def list_tickets(
     *,
     which: Which = Which.ALL,
     host_id: str | None = None,
+    priorities: Sequence[str] | None = None,
     limit: int = 100,
     cursor: str | None = None,
 ) -> TicketPage:
@@ -55,12 +57,20 @@ def list_tickets(
         states=_STATES[which],
         host_id=host_id,
         among=_picked(selector) if selector.terms else None,
+        priorities=priorities,
         before=before,
         limit=limit + 1,
     )
     if len(found) <= limit:
         return TicketPage(tuple(found), None)
     return TicketPage(tuple(found[:limit]), write_cursor(found[limit - 1].number))
+
+
+def pressing_tickets(
+    connection: Connection, principal: Principal, limit: int = 10
+) -> tuple[Ticket, ...]:
+    """Return what to do first: open tickets by priority, then by age, without their history."""
+    return tuple(state.pressing(connection, clients=principal.clients, limit=limit))
 
 
 def find_ticket(connection: Connection, principal: Principal, number: int) -> Ticket | None:

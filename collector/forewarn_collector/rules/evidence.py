@@ -15,7 +15,7 @@ from forewarn_collector.text import plain
 from forewarn_collector.units import write_value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LONGEST_LABEL = 200
+LONGEST_LABEL = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def gather(
     Labels and names come from hosts: they are cleaned and never read as templates.
     """
     unit = Unit.SECONDS if booked.metric is None else booked.metric.unit
-    known = {name: plain(value, _LONGEST_LABEL) for name, value in labels.items()}
-    words = known | {"host": plain(host, _LONGEST_LABEL), "value": write_value(alert.value, unit)}
+    known = {name: plain(value, LONGEST_LABEL) for name, value in labels.items()}
+    words = known | {"host": plain(host, LONGEST_LABEL), "value": write_value(alert.value, unit)}
     title = fill(booked.rule.title, words)
     told: dict[str, Any] = {
         "title": title,

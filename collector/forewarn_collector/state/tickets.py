@@ -128,6 +128,7 @@ def find(
     states: Sequence[TicketState] | None = None,
     host_id: str | None = None,
     among: Select[tuple[str]] | None = None,
+    priorities: Sequence[str] | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[Ticket]:
@@ -136,6 +137,8 @@ def find(
     `among` is a query for the ids of the hosts they may be of.
     """
     query = _scoped(clients).order_by(tickets.c.number.desc()).limit(limit)
+    if priorities is not None:
+        query = query.where(tickets.c.priority.in_(list(priorities)))
     if states is not None:
         query = query.where(tickets.c.state.in_([str(state) for state in states]))
     if host_id is not None:
@@ -144,6 +147,21 @@ def find(
         query = query.where(tickets.c.host_id.in_(among))
     if before is not None:
         query = query.where(tickets.c.number < before)
+    return [_ticket(row) for row in connection.execute(query).mappings()]
+
+
+def pressing(connection: Connection, *, clients: Clients, limit: int = 10) -> list[Ticket]:
+    """Return the tickets somebody ought to see to first: open ones, by priority, then by age.
+
+    Those that say their work is done, and wait for the condition to clear, are left out.
+    """
+    undone = [str(state) for state in OPEN_STATES if state is not TicketState.RESOLVED]
+    query = (
+        _scoped(clients)
+        .where(tickets.c.state.in_(undone))
+        .order_by(tickets.c.priority, tickets.c.number)
+        .limit(limit)
+    )
     return [_ticket(row) for row in connection.execute(query).mappings()]
 
 

@@ -1,0 +1,174 @@
+"""One host: what fires on it, what was last read, how it went over time, what it is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+from markupsafe import Markup
+
+from forewarn_checks.base import Check, Panel
+from forewarn_checks.base.catalog import all_checks
+from forewarn_collector.api.guard import Asker, Collector, Here, missing
+from forewarn_collector.api.paths import Id
+from forewarn_collector.api.principal import Principal
+from forewarn_collector.pages import panels
+from forewarn_collector.pages.charts import MOST_LINES, WIDE, Chart, draw
+from forewarn_collector.pages.facts import lay_out
+from forewarn_collector.pages.panels import Judged
+from forewarn_collector.pages.readings import sections
+from forewarn_collector.pages.spans import DEFAULT, USUAL, Span, choose
+from forewarn_collector.pages.view import Clock, clock, link, render
+from forewarn_collector.queries.hosts import HostDetail, find_host
+from forewarn_collector.queries.tickets import Which, list_tickets
+from forewarn_collector.selector import Selector
+
+_TICKETS = 10
+
+Usual = Annotated[str, Query(alias="range", max_length=20)]
+Given = Annotated[str, Query(max_length=40)]
+MetricName = Annotated[str, Query(min_length=1, max_length=100, pattern="^[a-z][a-z0-9_]*$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart on the page, and where its big one is.
+
+    `svg` is None for what is only named: it never changed, or nothing was read in the span.
+    """
+
+    chart: Chart
+    svg: Markup | None
+    address: str
+    left_out: int  # lines there was no room for
+
+
+def get_host(
+    id: Id,  # noqa: A002 - as in the path
+    request: Request,
+    asker: Asker,
+    collector: Here,
+    usual: Usual = DEFAULT,
+    since: Given = "",
+    until: Given = "",
+) -> Response:
+    """Show one host, with charts over the span asked for."""
+    host = _found(id, asker, collector)
+    now = collector.now()
+    with collector.database.read() as connection:
+        tickets = list_tickets(
+            connection, asker, Selector(), which=Which.ALL, host_id=id, limit=_TICKETS
+        )
+    here = clock(host.zone, now)
+    span = choose(usual, since, until, here.zone, now)
+    rules = panels.judged(collector.book, collector.hosts.get(id))
+    rows, tables = lay_out(host.facts)
+    checks = all_checks()
+    return render(
+        request,
+        "host.html",
+        asker=asker,
+        clock=here,
+        host=host,
+        tickets=tickets.tickets,
+        sections=sections(checks.values(), host, rules, now),
+        drawings={
+            name: list(_drawings(collector, host, check, rules, span, here))
+            for name, check in checks.items()
+        },
+        facts=rows,
+        tables=tables,
+        span=span,
+        spans=_spans(f"/hosts/{id}", {}),
+    )
+
+
+def get_chart(
+    id: Id,  # noqa: A002 - as in the path
+    request: Request,
+    asker: Asker,
+    collector: Here,
+    metric: MetricName,
+    usual: Usual = DEFAULT,
+    since: Given = "",
+    until: Given = "",
+) -> Response:
+    """Show one metric of a host large, to zoom into; without JavaScript as a drawing."""
+    host = _found(id, asker, collector)
+    known = panels.panel_of(metric)
+    if known is None:
+        raise missing()
+    check, panel = known
+    now = collector.now()
+    here = clock(host.zone, now)
+    span = choose(usual, since, until, here.zone, now)
+    rules = panels.judged(collector.book, collector.hosts.get(id))
+    chart = panels.build(collector.store, host.number, check, panel, rules, span, here.zone)
+    return render(
+        request,
+        "chart.html",
+        asker=asker,
+        clock=here,
+        host=host,
+        check=check,
+        metric=panel.metric,
+        chart=chart,
+        drawing=draw(chart, "chart", WIDE),
+        wanted=_wanted(host, check, panel, chart),
+        span=span,
+        spans=_spans(f"/hosts/{id}/chart", {"metric": metric}),
+    )
+
+
+def _found(host_id: str, asker: Principal, collector: Collector) -> HostDetail:
+    with collector.database.read() as connection:
+        host = find_host(connection, collector.store, asker, host_id)
+    if host is None:
+        raise missing()
+    return host
+
+
+def _drawings(
+    collector: Collector,
+    host: HostDetail,
+    check: Check,
+    rules: Judged,
+    span: Span,
+    here: Clock,
+) -> Iterator[Drawing]:
+    read = {reading.metric for reading in host.readings}
+    for panel in check.panels:
+        if panel.metric.name not in read:
+            continue
+        chart = panels.build(collector.store, host.number, check, panel, rules, span, here.zone)
+        address = link(f"/hosts/{host.id}/chart", {"metric": panel.metric.name}, **span.query)
+        left_out = max(len(chart.lines) - MOST_LINES, 0)
+        svg = None if chart.still else draw(chart, panel.metric.name)
+        yield Drawing(chart, svg, address, left_out)
+
+
+def _spans(path: str, query: dict[str, str | None]) -> list[tuple[str, str]]:
+    return [(name, link(path, query, range=name)) for name in USUAL]
+
+
+def _wanted(host: HostDetail, check: Check, panel: Panel, chart: Chart) -> str:
+    """Return what the page's script has to know, as JSON for an attribute."""
+    return json.dumps(
+        {
+            "host": host.id,
+            "metric": panel.metric.name,
+            "title": chart.title,
+            "unit": str(panel.metric.unit),
+            "kind": str(chart.kind),
+            "since": chart.since.isoformat(),
+            "until": chart.until.isoformat(),
+            "every_seconds": check.every.total_seconds(),
+            "component": list(check.component.labels),
+            "zone": chart.zone.key,
+            "marks": [
+                {"value": mark.value, "severity": str(mark.severity), "text": mark.text}
+                for mark in chart.marks
+            ],
+        }
+    )

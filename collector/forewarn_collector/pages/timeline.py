@@ -1,0 +1,68 @@
+"""A ticket's history in sentences, newest first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from forewarn_collector.state.tickets import TicketEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event: who did what, when, and what they wrote.  `kind` gives its sign on the page."""
+
+    at: datetime
+    actor: str
+    kind: str
+    text: str
+    said: str
+
+
+def tell(events: Sequence[TicketEvent]) -> tuple[Happening, ...]:
+    """Return the events as they are read, the newest first."""
+    return tuple(
+        Happening(event.at, event.actor, event.kind, _sentence(event), _said(event))
+        for event in reversed(events)
+    )
+
+
+def _said(event: TicketEvent) -> str:
+    return str(event.data.get("text", ""))
+
+
+def _sentence(event: TicketEvent) -> str:
+    write = _SENTENCES.get(event.kind)
+    return event.kind.replace("_", " ") if write is None else write(event.data)
+
+
+def _of(data: Mapping[str, Any], name: str) -> str:
+    return str(data.get(name) or "")
+
+
+def _rule(data: Mapping[str, Any]) -> str:
+    rule, severity = _of(data, "rule"), _of(data, "severity")
+    return ": ".join(
+        part for part in (f"{rule} ({severity})" if rule else "", _of(data, "title")) if part
+    )
+
+
+_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "opened": lambda data: f"opened the ticket. {_rule(data)}",
+    "reopened": lambda data: f"opened it again. {_rule(data)}",
+    "episode_opened": lambda data: f"added to it. {_rule(data)}",
+    "severity_changed": lambda data: (
+        f"changed {_of(data, 'rule')} from {_of(data, 'from')} to {_of(data, 'to')}"
+    ),
+    "episode_closed": lambda data: (
+        f"saw the end of {_of(data, 'rule')}, at {_of(data, 'value') or 'an unknown value'}"
+    ),
+    "closed": lambda data: f"closed it: {_of(data, 'because') or 'the work is done'}",
+    "acknowledged": lambda _data: "took it into work",
+    "assigned": lambda data: (
+        f"gave it to {_of(data, 'to')}"
+        + (f", before {_of(data, 'from')}" if _of(data, "from") else "")
+    ),
+    "note": lambda _data: "noted",
+    "resolved": lambda _data: "said the work is done",
+}
