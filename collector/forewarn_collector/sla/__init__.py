@@ -1,0 +1,1 @@
+"""What is promised about tickets: calendars, policies, the clocks they drive.  No SQL here."""
