@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from forewarn_checks.base import Unit
 from forewarn_collector.units import write_value
 
+_SAME = 1e-9  # of a value: what differs less is one value
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -26,8 +28,8 @@ def value_axis(unit: Unit, low: float, high: float, lines: int = 4) -> Axis:
     """
     if low >= 0 and (unit in (Unit.RATIO, Unit.COUNT) or low <= 0.6 * high):
         low = 0.0
-    if high <= low:
-        high = low + _least(unit, low)
+    if high - low <= max(abs(low), abs(high)) * _SAME:
+        high = max(high, low + _least(unit, low))
     step = _round_step(unit, (high - low) / lines)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     values = [number * step for number in range(first, last + 1)]
@@ -51,14 +53,13 @@ def time_axis(since: datetime, until: datetime, zone: ZoneInfo, lines: int = 4) 
 
 
 def _texts(values: Sequence[float], unit: Unit) -> list[str]:
-    """Return each value written, with as many digits as tell it from its neighbours."""
+    """Return each value written; ratios with more digits where two would read the same."""
     texts = [write_value(value, unit) for value in values]
-    digits = 2
-    while len(set(texts)) < len(texts) and digits < 7:
-        by, sign = (100.0, " %") if unit is Unit.RATIO else (1.0, "")
-        texts = [f"{value * by:.{digits}g}{sign}" for value in values]
-        digits += 1
-    return texts
+    if len(set(texts)) == len(texts):
+        return texts
+    if unit is Unit.RATIO:
+        return [f"{value * 100:.3g} %" for value in values]
+    return [text if text not in texts[:n] else "" for n, text in enumerate(texts)]
 
 
 def _least(unit: Unit, low: float) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from markupsafe import Markup
 
-from forewarn_checks.base import Check, Panel
+from forewarn_checks.base import Check, Metric, Unit
 from forewarn_checks.base.catalog import all_checks
 from forewarn_collector.api.guard import Asker, Collector, Here, missing
 from forewarn_collector.api.paths import Id
@@ -20,9 +20,11 @@ from forewarn_collector.pages.panels import Judged
 from forewarn_collector.pages.readings import sections
 from forewarn_collector.pages.spans import DEFAULT, USUAL, Span, choose
 from forewarn_collector.pages.view import Clock, clock, link, render
+from forewarn_collector.queries.alerts import AlertLine
 from forewarn_collector.queries.hosts import HostDetail, find_host
 from forewarn_collector.queries.tickets import Which, list_tickets
 from forewarn_collector.selector import Selector
+from forewarn_collector.units import write_value
 
 _TICKETS = 10
 
@@ -73,6 +75,7 @@ def get_host(
         host=host,
         tickets=tickets.tickets,
         sections=sections(checks.values(), host, rules, now),
+        values={alert.key: _value(alert, rules) for alert in host.alerts},
         drawings={
             name: list(_drawings(collector, host, check, rules, span, here))
             for name, check in checks.items()
@@ -115,10 +118,18 @@ def get_chart(
         metric=panel.metric,
         chart=chart,
         drawing=draw(chart, "chart", WIDE),
-        wanted=_wanted(host, check, panel, chart),
+        wanted=_wanted(host, check, panel.metric, chart),
         span=span,
         spans=_spans(f"/hosts/{id}/chart", {"metric": metric}),
     )
+
+
+def _value(alert: AlertLine, rules: Judged) -> str:
+    """Return the value an alert was last judged by, "" when its rule is no longer in force."""
+    booked = next((one for one in rules.rules if one.name == alert.rule), None)
+    if booked is None or alert.value is None:
+        return ""
+    return write_value(alert.value, booked.metric.unit if booked.metric else Unit.SECONDS)
 
 
 def _found(host_id: str, asker: Principal, collector: Collector) -> HostDetail:
@@ -152,14 +163,14 @@ def _spans(path: str, query: dict[str, str | None]) -> list[tuple[str, str]]:
     return [(name, link(path, query, range=name)) for name in USUAL]
 
 
-def _wanted(host: HostDetail, check: Check, panel: Panel, chart: Chart) -> str:
+def _wanted(host: HostDetail, check: Check, metric: Metric, chart: Chart) -> str:
     """Return what the page's script has to know, as JSON for an attribute."""
     return json.dumps(
         {
             "host": host.id,
-            "metric": panel.metric.name,
+            "metric": metric.name,
             "title": chart.title,
-            "unit": str(panel.metric.unit),
+            "unit": str(metric.unit),
             "kind": str(chart.kind),
             "since": chart.since.isoformat(),
             "until": chart.until.isoformat(),

@@ -314,6 +314,11 @@ def _day(fleet: Fleet, web: KnownHost, begin: datetime, end: datetime) -> None:
     fleet.read(web, "memory", memories)
     fleet.read(web, "disk", rooms)
     fleet.read(web, "uptime", states)
+    hourly = [begin + timedelta(hours=hour) for hour in range(26)]
+    ssd = "S6PTNM0T512345", "Samsung SSD 870 EVO 1TB"
+    drives = [(at, drive(*ssd, heat=33 + 4 * math.sin(at.hour / 4))) for at in hourly]
+    fleet.read(web, "smart", drives)
+    fleet.read(web, "patches", [(at, patches(1 + n // 9)) for n, at in enumerate(hourly[::6])])
 
 
 def _hostile(fleet: Fleet, host: KnownHost, at: datetime) -> None:

@@ -1,0 +1,97 @@
+"""A lived-in fleet, and somebody who looks at its pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.collector.pages.fleet import Fleet, lived_in, new_fleet, work_on
+
+from forewarn_collector.api.app import operators_app
+from forewarn_collector.api.people import find_person, open_session
+from forewarn_collector.api.principal import Role
+
+
+@dataclass
+class Visitor:
+    """A browser without scripts: sends its cookie, its origin, and follows nothing."""
+
+    app: Any
+    runner: asyncio.Runner
+    cookie: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"accept": "text/html", "origin": "https://forewarn.test", **self.headers}
+        if self.cookie:
+            headers["cookie"] = f"__Host-forewarn={self.cookie}"
+        headers |= options.pop("headers", {})
+
+        async def sent() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="https://forewarn.test", headers=headers
+            ) as client:
+                return await client.request(method, path, **options)
+
+        return self.runner.run(sent())
+
+    def get(self, path: str, **params: str) -> httpx.Response:
+        return self.ask("GET", path, params=params or None)
+
+    def post(self, path: str, **form: str) -> httpx.Response:
+        return self.ask("POST", path, data=form or None)
+
+
+@dataclass
+class House:
+    """A fleet behind its pages."""
+
+    fleet: Fleet
+    runner: asyncio.Runner
+    app: Any
+
+    def as_(self, name: str) -> Visitor:
+        """Return somebody who is logged in."""
+        with self.fleet.database.write() as connection:
+            person = find_person(connection, name)
+            assert person is not None
+            secret = open_session(connection, person, self.fleet.at)
+        return Visitor(self.app, self.runner, secret)
+
+    def stranger(self) -> Visitor:
+        return Visitor(self.app, self.runner)
+
+    def host_id(self, name: str) -> str:
+        return next(host.id for host in self.fleet.hosts.all() if host.name == name)
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Everything wrong at once; for tests that only look."""
+    with new_fleet(tmp_path_factory.mktemp("lived")) as fleet:
+        lived_in(fleet)
+        _people(fleet)
+        work_on(fleet, 1)
+        with asyncio.Runner() as runner:
+            yield House(fleet, runner, operators_app(fleet))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """No hosts yet, for tests that change things."""
+    with new_fleet(tmp_path) as fleet:
+        fleet.person("ann", Role.TECHNICIAN)
+        with asyncio.Runner() as runner:
+            yield House(fleet, runner, operators_app(fleet))
+
+
+def _people(fleet: Fleet) -> None:
+    fleet.person("ann", Role.TECHNICIAN)
+    fleet.person("vic", Role.VIEWER)
+    fleet.person("gus", Role.TECHNICIAN, "globex")
