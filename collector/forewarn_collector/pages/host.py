@@ -19,6 +19,7 @@ from forewarn_collector.pages.facts import lay_out
 from forewarn_collector.pages.panels import Judged
 from forewarn_collector.pages.readings import sections
 from forewarn_collector.pages.spans import DEFAULT, USUAL, Span, choose
+from forewarn_collector.pages.titles import check_title
 from forewarn_collector.pages.view import Clock, clock, link, render
 from forewarn_collector.queries.alerts import AlertLine
 from forewarn_collector.queries.hosts import HostDetail, find_host
@@ -67,6 +68,7 @@ def get_host(
     rules = panels.judged(collector.book, collector.hosts.get(id))
     rows, tables = lay_out(host.facts)
     checks = all_checks()
+    shown = sections(checks.values(), host, rules, now)
     return render(
         request,
         "host.html",
@@ -74,7 +76,8 @@ def get_host(
         clock=here,
         host=host,
         tickets=tickets.tickets,
-        sections=sections(checks.values(), host, rules, now),
+        sections=shown,
+        failing=[check_title(one.check.name) for one in shown if one.trouble],
         values={alert.key: _value(alert, rules) for alert in host.alerts},
         drawings={
             name: list(_drawings(collector, host, check, rules, span, here))

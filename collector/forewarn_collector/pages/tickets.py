@@ -1,7 +1,7 @@
 """Tickets: the list, one with its evidence and history, and the forms to work on it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -146,8 +146,9 @@ class Shown:
 
     episode: Episode
     told: Told
-    drawing: Markup | None
-    address: str
+    drawing: Markup | None = None
+    title: str = ""
+    address: str = ""
 
 
 def get_ticket(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
@@ -268,24 +269,21 @@ def _episodes(
     newest = sorted(ticket.episodes, key=lambda one: (one.closed_at is None, one.opened_at))[::-1]
     shown = []
     for index, episode in enumerate(newest):
-        evidence, drawing, address = told(episode.evidence), None, ""
-        if number is not None and ticket.host_id is not None and index < _MOST_CHARTS:
-            drawing, address = _drawing(
-                collector, ticket.host_id, number, episode, evidence, here, f"e{index}"
-            )
-        shown.append(Shown(episode, evidence, drawing, address))
+        plain = Shown(episode, told(episode.evidence))
+        drawable = number is not None and ticket.host_id is not None and index < _MOST_CHARTS
+        shown.append(
+            _drawn(collector, ticket.host_id or "", number or 0, plain, here, f"e{index}")
+            if drawable
+            else plain
+        )
     return shown
 
 
-def _drawing(
-    collector: Collector,
-    host_id: str,
-    number: int,
-    episode: Episode,
-    evidence: Told,
-    here: Clock,
-    name: str,
-) -> tuple[Markup | None, str]:
+def _drawn(
+    collector: Collector, host_id: str, number: int, plain: Shown, here: Clock, name: str
+) -> Shown:
+    """Return the episode with its drawing, if what it is about can be drawn."""
+    episode, evidence = plain.episode, plain.told
     span = around(episode.opened_at, episode.closed_at, here.now)
     chart = panels.build_around(
         collector.store,
@@ -298,9 +296,9 @@ def _drawing(
         shaded=((episode.opened_at, episode.closed_at or here.now),),
     )
     if chart is None:
-        return None, ""
+        return plain
     address = link(f"/hosts/{host_id}/chart", {"metric": evidence.metric}, **span.query)
-    return draw(chart, name, WIDE), address
+    return replace(plain, drawing=draw(chart, name, WIDE), title=chart.title, address=address)
 
 
 def around(opened: datetime, closed: datetime | None, now: datetime) -> Span:

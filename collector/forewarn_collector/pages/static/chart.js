@@ -135,9 +135,9 @@
       font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 13 },
       margin: { l: 64, r: 16, t: 16, b: 44 }, hovermode: "x unified", dragmode: "zoom",
       hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("strong-line"), font: { color: colour("ink") } },
-      xaxis: { ...axis, type: "date", range: [local(new Date(answer.since)), local(new Date(answer.until))] },
+      xaxis: { ...axis, type: "date", tickangle: 0, nticks: Math.max(3, Math.floor(plot.clientWidth / 130)), range: [local(new Date(answer.since)), local(new Date(answer.until))] },
       yaxis: { ...axis, title: { text: unit, font: { color: colour("soft") } }, rangemode: wanted.unit === "celsius" ? "normal" : "tozero", ...(wanted.kind === "state" ? { range: [-0.1, 1.1], tickvals: [0, 1], ticktext: ["no", "yes"] } : wanted.kind === "bar" ? { range: [0, 102] } : {}) },
-      showlegend: lines > 1, legend: { orientation: "h", y: -0.14, font: { color: colour("soft") } },
+      showlegend: lines > 1, legend: { orientation: "h", y: -0.16, font: { color: colour("soft") } },
       shapes: marks(by),
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("accent") },
     };
