@@ -22,6 +22,7 @@ MOST_LINES = 8
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 10.0, 22.0
 _ROW = 26.0
+_LONGEST_LABEL = 8  # characters beside a strip; the description has the whole name
 _FARTHEST_MARK = 2.0  # a mark beyond so many times the highest reading would flatten the line
 
 
@@ -81,7 +82,7 @@ class Chart:
     gap: timedelta
     lines: Sequence[Line]
     marks: Sequence[Mark] = ()
-    bad: float | None = None
+    bad: Mark | None = None
     shaded: Sequence[tuple[datetime, datetime]] = ()
 
     @property
@@ -245,8 +246,7 @@ def _strip(chart: Chart, frame: _Frame, row: int, line: Line) -> Iterator[Markup
             yield Markup(
                 '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
             ).format(_state_class(chart, value), left, top, max(frame.x(end) - left, 1.5), _ROW - 8)
-    name = plain(line.name, 40) or "state"
-    shown = name if len(name) <= 9 else f"{name[:8]}…"
+    shown = plain(line.name, _LONGEST_LABEL)
     yield Markup('<text class="tick end" x="{:.1f}" y="{:.1f}">{}</text>').format(
         _LEFT - 5, top + 13, shown
     )
@@ -268,7 +268,7 @@ def _stretches(line: Line, piece: range) -> Iterator[tuple[float, float, float]]
 def _state_class(chart: Chart, value: float) -> str:
     if chart.bad is None:
         return "state-on" if value else "state-off"
-    return "state-bad" if value == chart.bad else "state-good"
+    return f"state-bad {chart.bad.severity}" if value == chart.bad.value else "state-good"
 
 
 def _marks(chart: Chart, frame: _Frame) -> Iterator[Markup]:

@@ -52,11 +52,12 @@ class Judged:
             ]
         return tuple(sorted(found, key=lambda mark: mark.severity.rank))
 
-    def bad(self, metric: Metric) -> float | None:
+    def bad(self, metric: Metric) -> Mark | None:
         """Return the value that a rule of states calls wrong, None when none does."""
         for booked in self.rules:
-            if isinstance(booked.rule, State) and booked.rule.metric.name == metric.name:
-                return booked.rule.when
+            rule = booked.rule
+            if isinstance(rule, State) and rule.metric.name == metric.name:
+                return Mark(rule.when, rule.severity, f"{rule.severity} while so ({rule.name})")
         return None
 
 

@@ -170,7 +170,7 @@ class _Layout:
         if level := self.firing.get((metric.name, component)):
             return level
         bad = self.rules.bad(metric) if is_state else None
-        return "ok" if bad is not None and reading.value != bad else ""
+        return "ok" if bad is not None and reading.value != bad.value else ""
 
 
 def _in_order(check: Check) -> list[Metric]:

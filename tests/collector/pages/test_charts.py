@@ -103,10 +103,13 @@ def test_marks_are_drawn_where_they_matter() -> None:
 
 def test_a_state_is_a_strip_coloured_by_what_the_rule_calls_wrong() -> None:
     strip = line((0, 1), (10, 1), (20, 0), (30, 0))
-    wrong = replace(chart(strip, kind=Kind.STATE, unit=Unit.COUNT), bad=0.0)
+    wrong = replace(
+        chart(strip, kind=Kind.STATE, unit=Unit.COUNT),
+        bad=Mark(0.0, Severity.HIGH, "high while so"),
+    )
     classes = [element.get("class") for element in drawn(wrong).iter(f"{SVG}rect")]
     classes += [element.get("class") for element in drawn(wrong).iter("rect")]
-    assert classes == ["state-good", "state-bad"]
+    assert classes == ["state-good", "state-bad high"]
     assert describe(wrong) == "/srv: no at the end."
 
 

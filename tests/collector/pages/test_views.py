@@ -247,6 +247,16 @@ def test_a_ticket_is_worked_on_without_any_script(house: House) -> None:
     assert "really, grew it" in again.text
 
 
+def test_the_longest_note_arrives_in_any_script(house: House) -> None:
+    one_ticket(house)
+    ann = house.as_("ann")
+    assert 'enctype="multipart/form-data"' in ann.get("/tickets/1").text
+    text = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 10_000
+    answer = ann.ask("POST", "/tickets/1/note", files={"text": (None, text)})
+    assert answer.status_code == 303
+    assert ticket(house).events[-1].data["text"] == text
+
+
 def test_a_ticket_is_made_ones_own(house: House) -> None:
     one_ticket(house)
     assert house.as_("ann").post("/tickets/1/assign").status_code == 303
