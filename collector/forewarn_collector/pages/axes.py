@@ -64,12 +64,13 @@ def _texts(values: Sequence[float], unit: Unit) -> list[str]:
 
 def _least(unit: Unit, low: float) -> float:
     """Return how much an axis shows of a value that never changes."""
-    return {Unit.RATIO: 1.0, Unit.COUNT: 4.0, Unit.CELSIUS: 4.0}.get(unit, abs(low) * 0.1 or 4.0)
+    return {Unit.RATIO: 1.0, Unit.COUNT: 4.0, Unit.CELSIUS: 4.0}.get(unit, abs(low) * 0.5 or 4.0)
 
 
 def _round_step(unit: Unit, wanted: float) -> float:
     if unit is Unit.BYTES and wanted >= 1:
-        scale = 1024.0 ** floor(log(wanted, 1024))
+        # A tenth of the next unit is still written in it: 0.5 GiB, not 500 MiB.
+        scale = 1024.0 ** floor(log(wanted * 10, 1024))
         return scale * _decimal_step(wanted / scale)
     if unit is Unit.SECONDS and wanted >= 60:
         for step in _SECONDS:

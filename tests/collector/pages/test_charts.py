@@ -155,6 +155,12 @@ def test_a_wide_drawing_has_more_of_a_grid() -> None:
     ("unit", "low", "high", "texts"),
     [
         (Unit.BYTES, 3 * 2**30, 7 * 2**30, ["0 B", "2.0 GiB", "4.0 GiB", "6.0 GiB", "8.0 GiB"]),
+        (
+            Unit.BYTES,
+            6 * 2**30,
+            7.8 * 2**30,
+            ["6.0 GiB", "6.5 GiB", "7.0 GiB", "7.5 GiB", "8.0 GiB"],
+        ),
         (Unit.CELSIUS, 31, 38, ["30 °C", "32 °C", "34 °C", "36 °C", "38 °C"]),
         (Unit.COUNT, 0, 3, ["0", "1", "2", "3"]),
         (Unit.RATIO, 0.0, 0.001, ["0 %", "0.025 %", "0.05 %", "0.075 %", "0.1 %"]),
