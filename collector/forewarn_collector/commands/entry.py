@@ -51,8 +51,12 @@ users = typer.Typer(help="People with a login.", no_args_is_help=True)
 @tokens.command("create")
 @tells_trouble
 def create_token(
-    client: Annotated[str, typer.Option(help="Whose hosts; made when there is none yet.")],
-    site: Annotated[str, typer.Option(help="Where they are; made when there is none yet.")],
+    client: Annotated[
+        str, typer.Option(help="Whose hosts; made when there is none yet.")
+    ] = "default",
+    site: Annotated[
+        str, typer.Option(help="Where they are; made when there is none yet.")
+    ] = "main",
     host_class: Annotated[
         str, typer.Option("--class", help="server, workstation or roaming.")
     ] = "server",
@@ -119,7 +123,9 @@ def create_token(
 @tells_trouble
 def create_login(
     name: Annotated[str, typer.Argument(help="The name to log in with.")],
-    role: Annotated[Role, typer.Option(help="What they may do; each may what those before may.")],
+    role: Annotated[
+        Role, typer.Option(help="What they may do; each may what those before may.")
+    ] = Role.VIEWER,
     client: Annotated[
         list[str] | None,
         typer.Option(help="Whose hosts they see; may be repeated.  Without it: everyone's."),
