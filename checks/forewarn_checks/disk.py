@@ -18,6 +18,7 @@ from forewarn_checks.base import (
     Component,
     Condition,
     Fact,
+    Forecast,
     Level,
     Metric,
     NothingToRead,
@@ -252,6 +253,25 @@ CHECK = Check(
                 "System > Storage on Windows). Usual suspects: logs, package caches (apt-get "
                 "clean, dnf clean all), old kernels, core dumps, backups, a deleted file still "
                 "held open (lsof +L1). If all of it is needed, grow the filesystem on {device}."
+            ),
+        ),
+        Forecast(
+            name="DiskWillFill",
+            metric=USED,
+            severity=Severity.WARNING,
+            reaches=1.0,
+            within=timedelta(days=7),
+            levels={
+                Severity.HIGH: timedelta(days=2),
+                Severity.CRITICAL: timedelta(hours=12),
+            },
+            restarts_on=SIZE,
+            title="{mountpoint} on {host} will be full about {due}",
+            advice=(
+                "At {value} now and growing: by the present trend it is full between {earliest} "
+                "and {latest}. Find what grows: du -xhd1 {mountpoint} | sort -h, today and "
+                "tomorrow, or the newest large files (find {mountpoint} -xdev -size +100M -mtime "
+                "-2). Stop or rotate it, or grow the filesystem on {device} before then."
             ),
         ),
         Threshold(

@@ -11,25 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from forewarn_collector.judgement import (
-    AlertId,
-    Happening,
-    Judgement,
-    judge_points,
-    judge_silence,
-)
-from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.judgement import AlertId, Happening, Judgement
+from forewarn_collector.rounds import REMEMBERED, Rounds
+from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.evidence import gather
-from forewarn_collector.rules.kind import AlertState, Data
-from forewarn_collector.rules.prefilter import Prefilter, Watermarks
-from forewarn_collector.rules.silence import silences
-from forewarn_collector.rules.step import GAP, EventKind
+from forewarn_collector.rules.kind import AlertState
+from forewarn_collector.rules.step import EventKind
 from forewarn_collector.samples import Points, SampleStore
 from forewarn_collector.state import alerts as memory
+from forewarn_collector.state import counters, forecasts
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.episodes import (
@@ -50,8 +42,6 @@ _AWAY = timedelta(seconds=60)
 _COMING_BACK = timedelta(minutes=5)
 """How long after an absence of ours agents may take to be heard again."""
 _LONGEST_AWAY = timedelta(days=30)
-_REMEMBERED = timedelta(days=1)
-_STALE = timedelta(minutes=10)
 _SWEEP = timedelta(minutes=1)
 _MOST_ROUNDS = 20
 
@@ -86,10 +76,8 @@ class Engine:
         self._book = book
         self._telling = telling
         self._next: tuple[RuleBook, Telling] | None = None
-        self._prefilter = Prefilter(book)
-        self._watermarks = Watermarks()
+        self._rounds = Rounds(book, store, self._host)
         self._held: dict[AlertId, AlertRow] = {}
-        self._effective: dict[tuple[str, int], BookedRule | None] = {}
         self._cursor = 0
         self._beaten: datetime | None = None
         self._swept: datetime | None = None
@@ -98,9 +86,10 @@ class Engine:
     def start(self, now: datetime) -> None:
         """Load what was known when the collector last ran, and note how long it was away."""
         with self._database.write() as connection:
-            held = memory.load(connection, ended_after=now - _REMEMBERED)
+            held = memory.load(connection, ended_after=now - REMEMBERED)
             self._held = {_id(row): row for row in held}
             self._cursor = memory.cursor(connection)
+            self._rounds.recall(counters.load(connection))
             before = memory.heartbeat(connection)
             if before is not None and now - before > _BEAT:
                 memory.add_downtime(connection, before, now + _COMING_BACK)
@@ -135,64 +124,21 @@ class Engine:
     def _round(self, points: Points, now: datetime) -> Passed:
         """Judge one stretch of points and commit what comes of it."""
         judgement = Judgement(self._held, _microseconds(now))
-        fresh, mattered = points, 0
+        mattered = 0
         if len(points.at):
-            self._prefilter.learn(self._store.shapes())
-            fresh = self._fresh(points)
-            picked = self._prefilter.pick(fresh, self._troubled())
-            mattered = len(picked.rows)
-            judge_points(
-                judgement, fresh, picked, self._prefilter, self._host, self._effective_rule
-            )
+            mattered = self._rounds.judge(judgement, points, self._store.shapes())
         self._commit(judgement, now, points.through)
-        if len(points.at):
-            self._watermarks.take(fresh.host, self._prefilter.check[fresh.shape], fresh.at)
+        self._rounds.settle()
         return _counted(judgement, len(points.at), mattered)
 
     def _listen(self, now: datetime) -> Passed:
         """Judge who is silent, and now and then what went stale or lost its rule."""
         judgement = Judgement(self._held, _microseconds(now))
-        numbers, silent = silences(self._store.last_received(), self._downtimes, _microseconds(now))
-        judge_silence(judgement, numbers, silent, self._book, self._host, self._effective_rule)
-        # Silence only grows: a row is written when something about it changed.
-        judgement.changed = {
-            alert_id: row
-            for alert_id, row in judgement.changed.items()
-            if alert_id not in self._held or not _alike(self._held[alert_id], row)
-        }
+        self._rounds.listen(judgement, self._store.last_received(), self._downtimes)
         self._sweep(judgement, now)
         if judgement.changed or self._is_due(now):
             self._commit(judgement, now, None)
         return _counted(judgement, 0, 0)
-
-    def _fresh(self, points: Points) -> Points:
-        """Leave out points that newer ones of their check have overtaken."""
-        check = self._prefilter.check[points.shape]
-        fresh = self._watermarks.fresh(points.host, check, points.at)
-        if fresh.all():
-            return points
-        return Points(
-            host=points.host[fresh],
-            shape=points.shape[fresh],
-            at=points.at[fresh],
-            value=points.value[fresh],
-            received=points.received[fresh],
-            through=points.through,
-        )
-
-    def _troubled(self) -> NDArray[np.int64]:
-        """Return the keys of all components with an alert that is not ok."""
-        metrics = {
-            name: forms[0].metric.name
-            for name in self._book.names()
-            for forms in [self._book.variants(name)]
-            if forms[0].metric is not None
-        }
-        return self._prefilter.keys(
-            (row.host_number, metrics[row.rule], row.component)
-            for row in self._held.values()
-            if row.alert.state is not AlertState.OK and row.rule in metrics
-        )
 
     # -- keeping ---------------------------------------------------------------------------------
 
@@ -213,6 +159,8 @@ class Engine:
             kept = [row for alert_id, row in rows.items() if alert_id not in gone]
             memory.save(connection, kept, now)
             memory.remove(connection, (rows[alert_id].key for alert_id in gone))
+            forecasts.keep(connection, judgement.made, now)
+            counters.save(connection, judgement.counted)
             if through is not None:
                 memory.move_cursor(connection, through)
             if self._is_due(now):
@@ -279,12 +227,12 @@ class Engine:
                 self._beat(connection, now)
         if self._next is not None:
             (self._book, self._telling), self._next = self._next, None
-            self._prefilter = Prefilter(self._book)
-            self._watermarks = Watermarks()
-            self._effective.clear()
+            self._rounds = Rounds(self._book, self._store, self._host)
+            with self._database.read() as connection:
+                self._rounds.recall(counters.load(connection))
             self._swept = None
         if self._hosts.refresh():
-            self._effective.clear()
+            self._rounds.hosts_changed()
             self._swept = None
 
     def _sweep(self, judgement: Judgement, now: datetime) -> None:
@@ -292,32 +240,13 @@ class Engine:
         if self._swept is not None and now - self._swept < _SWEEP:
             return
         self._swept = now
-        long_ago = judgement.now - _REMEMBERED // _MICROSECOND
-        for alert_id, row in list(self._held.items()):
-            alert = (judgement.row(alert_id) or row).alert
-            if alert.state is AlertState.OK:
-                if alert.since < long_ago:
-                    del self._held[alert_id]
-                continue
-            host = self._host(row.host_number)
-            booked = None if host is None or host.revoked else self._effective_rule(row.rule, host)
-            if host is not None and booked is None:
-                judgement.end(row, host)
-            elif booked is not None and booked.metric and alert.data is Data.FRESH:
-                patience = max(GAP * booked.every, _STALE) // _MICROSECOND
-                if judgement.now - alert.seen_until > patience:
-                    judgement.stale(row)
+        for alert_id in self._rounds.sweep(judgement):
+            del self._held[alert_id]
+        with self._database.write() as connection:
+            forecasts.end_forgotten(connection, now)
 
     def _host(self, number: int) -> KnownHost | None:
         return self._hosts.by_number(number)
-
-    def _effective_rule(self, name: str, host: KnownHost) -> BookedRule | None:
-        known = self._effective
-        if (name, host.number) not in known:
-            known[name, host.number] = (
-                self._book.effective(name, host) if name in self._book else None
-            )
-        return known[name, host.number]
 
 
 def _evidence(happening: Happening) -> tuple[str, Mapping[str, Any]]:
@@ -327,12 +256,6 @@ def _evidence(happening: Happening) -> tuple[str, Mapping[str, Any]]:
     labels = dict(row.labels)
     found = gather(happening.booked, labels, happening.host.name, row.component, alert)
     return found.title, found.told
-
-
-def _alike(one: AlertRow, other: AlertRow) -> bool:
-    """Say whether a row would tell nothing that the one held does not."""
-    a, b = one.alert, other.alert
-    return (a.state, a.severity, a.told, a.data) == (b.state, b.severity, b.told, b.data)
 
 
 def _counted(judgement: Judgement, points: int, mattered: int) -> Passed:

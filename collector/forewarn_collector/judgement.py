@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from forewarn_checks.base import Absence, State, Threshold
 from forewarn_collector.rules.book import BookedRule, RuleBook
-from forewarn_collector.rules.kind import OK, Alert, AlertState, Data, Observation, Verdict
+from forewarn_collector.rules.kind import OK, Alert, AlertState, Data, Due, Observation, Verdict
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.prefilter import Picked, Prefilter
 from forewarn_collector.rules.step import Event, EventKind, advance
+from forewarn_collector.rules.tally import Remembered
 from forewarn_collector.samples import Points
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.episodes import alert_key
@@ -37,6 +38,24 @@ class Happening:
     event: Event
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One forecast of one component, to be kept and later scored.
+
+    `due` is None when it gave no date; `reached` is since when the level is reached, None if it is
+    not; `over` says that nothing is forecast any more, and nothing is open.
+    """
+
+    host: KnownHost
+    component: str
+    rule: str
+    at: int
+    value: float
+    due: Due | None
+    reached: int | None
+    over: bool
+
+
 @dataclass(slots=True)
 class Judgement:
     """What one pass finds.  `held` is what was known before it and stays as it is."""
@@ -45,6 +64,8 @@ class Judgement:
     now: int
     changed: dict[AlertId, AlertRow] = field(default_factory=dict)
     happenings: list[Happening] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
+    counted: list[Remembered] = field(default_factory=list)
 
     def row(self, alert_id: AlertId) -> AlertRow | None:
         """Return an alert as it is by now."""

@@ -8,7 +8,17 @@ from datetime import timedelta
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from forewarn_checks.base import Absence, Condition, Level, Rule, State, Threshold
+from forewarn_checks.base import (
+    Absence,
+    Condition,
+    Forecast,
+    Growth,
+    Increase,
+    Level,
+    Rule,
+    State,
+    Threshold,
+)
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, Proxy, Retention
 from forewarn_collector.destinations import all_destinations
@@ -61,8 +71,12 @@ def _section(
 
 
 def _destinations() -> Iterator[str]:
+    kinds = all_destinations()
+    told = f"Other kinds: {', '.join(kind for kind in kinds if kind != 'webhook')}."
     yield "# Where tickets go.  Any number of these, each with a name of its own."
-    for kind, destination in all_destinations().items():
+    yield from (f"# {line}" for line in textwrap.wrap(told, 96))
+    yield "# What each asks for: forewarn-collector destination kinds KIND"
+    for kind, destination in [("webhook", kinds["webhook"])]:
         yield "# [[destinations]]"
         yield f'# name = "desk"  # {_description(DestinationEntry.model_fields["name"])}'
         yield f'# kind = "{kind}"'
@@ -97,6 +111,10 @@ def _rules() -> Iterator[str]:
             for severity, level in rule.levels.items():
                 yield f"# [rules.{rule.name}.levels.{severity}]"
                 yield from (f"# {name} = {_toml(value)}" for name, value in _marks(level))
+        if isinstance(rule, Forecast):
+            for severity, within in rule.levels.items():
+                yield f"# [rules.{rule.name}.levels.{severity}]"
+                yield f"# within = {_toml(within)}"
         yield ""
 
 
@@ -110,9 +128,14 @@ def _fields(rule: Rule) -> Iterator[tuple[str, object]]:
         yield from _marks(rule)
     if isinstance(rule, State):
         yield "when", rule.when
-    if isinstance(rule, Threshold | State):
+    if isinstance(rule, Forecast):
+        yield "within", rule.within
+    if isinstance(rule, Threshold | State | Forecast):
         yield "hold_for", rule.hold_for
         yield "clear_for", rule.clear_for
+    if isinstance(rule, Growth):
+        yield "window", rule.window
+        yield "any_of", rule.any_of
     if isinstance(rule, Absence):
         yield "after", rule.after
 
@@ -138,4 +161,9 @@ def _toml(value: object) -> str:
         mark = "above" if value.above is not None else "below"
         number = value.above if value.above is not None else value.below
         return f'{{metric = "{value.metric.name}", {mark} = {_toml(number)}}}'
+    if isinstance(value, Increase):
+        also = "" if value.and_ is None else f", and = {_toml(value.and_)}"
+        return f'{{metric = "{value.metric.name}", by = {_toml(value.by)}{also}}}'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value)  # JSON's texts, numbers and true are TOML's, too

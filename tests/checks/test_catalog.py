@@ -46,8 +46,8 @@ def metrics_of(rule: Rule) -> Iterator[Metric]:
             yield from (increase.metric for increase in rule.any_of)
         case Forecast():
             yield rule.metric
-            if isinstance(rule.reaches, Metric):
-                yield rule.reaches
+            if rule.restarts_on is not None:
+                yield rule.restarts_on
         case Absence():
             pass
 
@@ -129,7 +129,10 @@ def test_title_and_advice_name_what_is_known(check: Check, rule: Rule) -> None:
     labels: set[str] = set()
     for metric in metrics_of(rule):
         labels |= set(metric.labels)
-    assert fields_of(rule.title) | fields_of(rule.advice) <= labels | {"host", "value"}
+    known = labels | {"host", "value"}
+    if isinstance(rule, Forecast):
+        known |= {"due", "earliest", "latest"}
+    assert fields_of(rule.title) | fields_of(rule.advice) <= known
     assert "{host}" in rule.title
     assert len(rule.title) <= 100
     assert 40 <= len(rule.advice) <= 1000, "advice a technician can act on, in a few sentences"

@@ -168,10 +168,14 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Increase:
-    """A counter that grew by at least `by` inside its rule's window."""
+    """A counter that grew by at least `by` inside its rule's window.
+
+    `and_` is a second counter of the same component that must have grown as well.
+    """
 
     metric: Metric
     by: float
+    and_: "Increase | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,28 +184,37 @@ class Growth:
 
     Growth is the sum of positive increments.  A drop is a new baseline and counts nothing: the
     part was swapped or its firmware reset.  The first value ever seen is a baseline, too.
+    ``{value}`` in `title` and `advice` says which counters grew and by how much.
     """
 
     name: str
     severity: Severity
     any_of: tuple[Increase, ...]
     window: timedelta
+    where: Mapping[str, str] = field(default_factory=dict)
     title: str
     advice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Fires when `metric` is forecast to reach `reaches` within `within`.
+    """Fires when `metric`, growing, is forecast to reach `reaches` within `within`.
 
-    `reaches` is a number or another metric of the same component, e.g. the size of a filesystem.
+    `levels` raise the severity as time runs out.  A change of `restarts_on`, e.g. the size of a
+    filesystem, by more than a hundredth makes what was before no ground for a forecast; it is a
+    metric of the same check with the same labels.  `title` and `advice` may also name ``{due}``,
+    ``{earliest}`` and ``{latest}``.
     """
 
     name: str
     metric: Metric
     severity: Severity
-    reaches: Metric | float
+    reaches: float
     within: timedelta
+    levels: Mapping[Severity, timedelta] = field(default_factory=dict)
+    restarts_on: Metric | None = None
+    hold_for: timedelta = timedelta(hours=1)
+    clear_for: timedelta = timedelta(hours=6)
     title: str
     advice: str
 

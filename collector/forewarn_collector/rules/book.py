@@ -9,8 +9,12 @@ from typing import Any
 
 from forewarn_checks.base import (
     Absence,
+    Check,
     Component,
     Condition,
+    Forecast,
+    Growth,
+    Increase,
     Level,
     Metric,
     Rule,
@@ -21,9 +25,11 @@ from forewarn_checks.base import (
 from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector import selector
+from forewarn_collector.rules import growth
 from forewarn_collector.rules.change import (
     Adjustment,
     ConditionChange,
+    IncreaseChange,
     LevelChange,
     RuleChange,
     ScopeChange,
@@ -31,6 +37,9 @@ from forewarn_collector.rules.change import (
 from forewarn_collector.rules.kinds import KINDS, kind_of
 from forewarn_collector.rules.own import CHECK_FAILED, OWN_RULES
 from forewarn_collector.selector import BadSelector, Key, Selectable, Selector
+
+FORECAST_EVERY = timedelta(hours=1)
+"""How often a series is forecast at most."""
 
 
 class BadRule(Exception):
@@ -61,12 +70,19 @@ class BookedRule:
 
     @property
     def metric(self) -> Metric | None:
-        """The metric it judges; None for silence."""
+        """The metric it judges, of several counters the first; None for silence."""
         return None if isinstance(self.rule, Absence) else metric_of(self.rule)
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The names of the counters it is about; none unless it judges growth."""
+        return growth.metrics(self.rule) if isinstance(self.rule, Growth) else ()
 
     @property
     def companion(self) -> Metric | None:
         """The second metric it needs, None for none."""
+        if isinstance(self.rule, Forecast):
+            return self.rule.restarts_on
         if not isinstance(self.rule, Threshold):
             return None
         steps: tuple[Threshold | Level, ...] = (self.rule, *self.rule.levels.values())
@@ -75,8 +91,10 @@ class BookedRule:
 
 def metric_of(rule: Rule) -> Metric:
     """Return the metric of a rule that judges one metric.  Raises TypeError for other kinds."""
-    if isinstance(rule, Threshold | State):
+    if isinstance(rule, Threshold | State | Forecast):
         return rule.metric
+    if isinstance(rule, Growth) and rule.any_of:
+        return rule.any_of[0].metric
     raise TypeError(f"{rule.name} judges no single metric")
 
 
@@ -99,7 +117,7 @@ def declared() -> tuple[Declared, ...]:
                     rule=rule,
                     check=check.name,
                     component=check.component,
-                    every=check.every,
+                    every=_interval(rule, check),
                     metrics=metrics,
                 )
                 found.append(Declared(booked))
@@ -113,6 +131,11 @@ def declared() -> tuple[Declared, ...]:
         )
         found.append(Declared(booked, own.off_for))
     return tuple(found)
+
+
+def _interval(rule: Rule, check: Check) -> timedelta:
+    """Return how often a rule is judged: as often as its check runs, a forecast every hour."""
+    return max(check.every, FORECAST_EVERY) if isinstance(rule, Forecast) else check.every
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +181,11 @@ class RuleBook:
     def rules(self) -> tuple[BookedRule, ...]:
         """Return every rule that is on, as it holds where no scope says otherwise."""
         return tuple(page.booked for page in self._pages.values() if page.booked is not None)
+
+    def growing(self) -> tuple[BookedRule, ...]:
+        """Return every form of every rule of growth that is on somewhere."""
+        forms = (form for name in self._pages for form in self.variants(name))
+        return tuple(form for form in forms if isinstance(form.rule, Growth))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all rules that are on somewhere."""
@@ -230,6 +258,13 @@ def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) ->
         values[name] = getattr(change, name)
     if isinstance(booked.rule, Threshold):
         values = _threshold_values(booked, booked.rule, values, path)
+    elif isinstance(booked.rule, Forecast) and "levels" in values:
+        values["levels"] = _times_left(booked.rule, values["levels"], (*path, "levels"))
+    elif isinstance(booked.rule, Growth) and "any_of" in values:
+        values["any_of"] = tuple(
+            _increase(booked, one, (*path, "any_of", place))
+            for place, one in enumerate(values["any_of"])
+        )
     rule = replace(booked.rule, **values)
     for problem in kind.problems(rule):
         raise BadRule((*path, *problem.field.split(".")), problem.text)
@@ -272,6 +307,18 @@ def _condition(
     return Condition(metric=metric, above=change.above, below=change.below)
 
 
+def _increase(booked: BookedRule, change: IncreaseChange, path: Sequence[str | int]) -> Increase:
+    metric = booked.metrics.get(change.metric)
+    if metric is None:
+        raise BadRule(
+            (*path, "metric"),
+            f"{change.metric} is no metric of the check {booked.check}"
+            f"{meant(change.metric, booked.metrics)}",
+        )
+    also = None if change.and_ is None else _increase(booked, change.and_, (*path, "and"))
+    return Increase(metric=metric, by=change.by, and_=also)
+
+
 def _levels(
     booked: BookedRule,
     rule: Threshold,
@@ -284,6 +331,8 @@ def _levels(
         present = levels.pop(severity, None)
         if not change.enabled:
             continue
+        if change.within is not None:
+            raise BadRule((*here, "within"), f"{rule.name} forecasts nothing; write above or below")
         above, below, clear_at, and_ = change.above, change.below, change.clear_at, None
         if present is not None:
             above = present.above if above is None else above
@@ -294,6 +343,23 @@ def _levels(
             raise BadRule((*here, "clear_at"), "a new level needs a clear_at")
         condition = _condition(booked, and_, change.and_, (*here, "and"))
         levels[severity] = Level(above=above, below=below, clear_at=clear_at, and_=condition)
+    return levels
+
+
+def _times_left(
+    rule: Forecast, changes: Mapping[Severity, LevelChange], path: Sequence[str | int]
+) -> dict[Severity, timedelta]:
+    levels = dict(rule.levels)
+    for severity, change in changes.items():
+        present = levels.pop(severity, None)
+        if not change.enabled:
+            continue
+        within = present if change.within is None else change.within
+        if within is None or change.model_fields_set - {"enabled", "within"}:
+            raise BadRule(
+                (*path, str(severity)), f'a level of {rule.name} takes only within = "…", time left'
+            )
+        levels[severity] = within
     return levels
 
 
@@ -335,7 +401,8 @@ _RANKS = {
 def check_template(template: str, booked: BookedRule, path: Sequence[str | int]) -> None:
     """Raise BadRule when a title or advice names something no alert of the rule will have."""
     labels = booked.metric.labels if booked.metric is not None else ()
-    known = {"host", "value", *labels}
+    dates = ("due", "earliest", "latest") if isinstance(booked.rule, Forecast) else ()
+    known = {"host", "value", *labels, *dates}
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as bad:

@@ -36,6 +36,16 @@ class ConditionChange(_Table):
     below: Number | None = Field(default=None, description="Holds from here down.")
 
 
+class IncreaseChange(_Table):
+    """A clause of a growth rule, ``{metric = "smart_pending_sectors", by = 2}``."""
+
+    metric: str = Field(description="A counter of the same check.")
+    by: Number = Field(description="It must have grown by so much.")
+    and_: "IncreaseChange | None" = Field(
+        default=None, alias="and", description="A second counter that must have grown, too."
+    )
+
+
 class LevelChange(_Table):
     """One level of a threshold rule, ``[rules.NAME.levels.critical]``."""
 
@@ -43,6 +53,7 @@ class LevelChange(_Table):
     above: Number | None = Field(default=None, description="The level is reached from here up.")
     below: Number | None = Field(default=None, description="The level is reached from here down.")
     clear_at: Number | None = Field(default=None, description="Back here, the level falls.")
+    within: Duration | None = Field(default=None, description="So little time is left.")
     and_: ConditionChange | Literal[False] | None = Field(
         default=None, alias="and", description="Must hold, too; false takes it away."
     )
@@ -60,6 +71,11 @@ class Adjustment(_Table):
     hold_for: Duration | None = Field(default=None, description="Raise only after this long.")
     clear_for: Duration | None = Field(default=None, description="Clear only after this long.")
     after: Duration | None = Field(default=None, description="Silent for this long.")
+    within: Duration | None = Field(default=None, description="Forecast for no later than this.")
+    window: Duration | None = Field(default=None, description="How far back growth counts.")
+    any_of: tuple[IncreaseChange, ...] = Field(
+        default=(), description="Counters, any of which grew enough; replaces all of the rule's."
+    )
     and_: ConditionChange | Literal[False] | None = Field(
         default=None, alias="and", description="Must hold, too; false takes it away."
     )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from forewarn_checks.base import Absence, Unit
+from forewarn_checks.base import Absence, Growth, Unit
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.rules.book import BookedRule
-from forewarn_collector.rules.kind import Alert
+from forewarn_collector.rules.kind import Alert, Due, Grown
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.text import plain
 from forewarn_collector.units import write_value
@@ -36,6 +36,9 @@ def gather(
     unit = Unit.SECONDS if booked.metric is None else booked.metric.unit
     known = {name: plain(value, LONGEST_LABEL) for name, value in labels.items()}
     words = known | {"host": plain(host, LONGEST_LABEL), "value": write_value(alert.value, unit)}
+    words |= dates(alert.due)
+    if alert.grown:
+        words["value"] = growths(alert.grown)
     title = fill(booked.rule.title, words)
     told: dict[str, Any] = {
         "title": title,
@@ -56,12 +59,45 @@ def gather(
             "value": alert.companion,
             "shown": write_value(alert.companion, booked.companion.unit),
         }
-    if not isinstance(booked.rule, Absence):
+    if alert.due is not None:
+        told["forecast"] = {
+            "due": rfc3339(_moment(alert.due.at)),
+            "earliest": rfc3339(_moment(alert.due.earliest)),
+            "latest": rfc3339(_moment(alert.due.latest)),
+            "tier": alert.due.tier,
+        }
+    if alert.grown:
+        told["grown"] = [
+            {
+                "metric": one.metric,
+                "by": one.by,
+                "value": one.value,
+                "since": rfc3339(_moment(one.since)),
+            }
+            for one in alert.grown
+        ]
+    if not isinstance(booked.rule, Absence | Growth):
         told["readings"] = [
             {"at": rfc3339(_moment(at)), "value": value, "shown": write_value(value, unit)}
             for at, value in alert.recent
         ]
     return Evidence(title, told)
+
+
+def growths(grown: tuple[Grown, ...]) -> str:
+    """Return e.g. ``24 more pending sectors (now 24), 302 more reallocated sectors (now 310)``."""
+    return ", ".join(
+        f"{one.by:g} more {one.metric.partition('_')[2].replace('_', ' ')} (now {one.value:g})"
+        for one in grown
+    )
+
+
+def dates(due: Due | None) -> Mapping[str, str]:
+    """Return the words of a forecast, e.g. due ``Sat 2026-03-07 14:20 UTC``; none without one."""
+    if due is None:
+        return {}
+    moments = {"due": due.at, "earliest": due.earliest, "latest": due.latest}
+    return {name: f"{_moment(at):%a %Y-%m-%d %H:%M} UTC" for name, at in moments.items()}
 
 
 def fill(template: str, words: Mapping[str, str]) -> str:

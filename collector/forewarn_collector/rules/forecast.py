@@ -23,10 +23,10 @@ HISTORY_DAYS = 15
 _WINDOWS = ((4 * HOUR, HOUR, 28 * HOUR), (12 * HOUR, 4 * HOUR, 48 * HOUR))
 """The fast tier's views: the window, its end that must rise as well, how far ahead it may look."""
 
-_NEW_HIGH = 0.005  # of the capacity, above what was seen before
+NEW_HIGH = 0.005  # of the capacity, above what was seen before
 _SLOW_HORIZON = 7 * DAY
-_LEAST_DAYS = 7
-_YOUNG_LEVEL = 0.80  # without a week of history the fast tier speaks only above this
+LEAST_DAYS = 7
+YOUNG_LEVEL = 0.80  # without a week of history the fast tier speaks only above this
 _STALL = 0.25
 _REACH = 1.5  # times the growth seen
 
@@ -118,9 +118,9 @@ def _is_new_high(
     begin: int,
     now: float,
 ) -> bool:
-    if now - at[0] < _LEAST_DAYS * DAY or begin == 0:
-        return bool(value[-1] >= _YOUNG_LEVEL * capacity)
-    return bool(value[-1] > value[:begin].max() + _NEW_HIGH * capacity)
+    if now - at[0] < LEAST_DAYS * DAY or begin == 0:
+        return bool(value[-1] >= YOUNG_LEVEL * capacity)
+    return bool(value[-1] > value[:begin].max() + NEW_HIGH * capacity)
 
 
 def _thinned_slope(at: NDArray[np.float64], value: NDArray[np.float64]) -> Slope:
@@ -133,13 +133,13 @@ def _slow(
 ) -> Forecast:
     """Judge the peaks of the trailing days: a new high, rising steadily, not stalled."""
     days = int((now - at[0]) / DAY + 0.02)
-    if days < _LEAST_DAYS:
-        return Insufficient(f"{days} of {_LEAST_DAYS} whole days of readings")
+    if days < LEAST_DAYS:
+        return Insufficient(f"{days} of {LEAST_DAYS} whole days of readings")
     edges = np.searchsorted(at, now - np.arange(min(days, HISTORY_DAYS), -1, -1) * DAY)
     if (np.diff(edges) == 0).any():
         return Insufficient("a whole day without readings within the last two weeks")
     peaks = np.maximum.reduceat(value, edges[:-1])
-    if peaks[-1] <= peaks[:-2].max() + _NEW_HIGH * capacity:
+    if peaks[-1] <= peaks[:-2].max() + NEW_HIGH * capacity:
         return Never()
     x = np.arange(7, dtype=np.float64) * DAY
     slope = theil_sen(x, peaks[-7:])

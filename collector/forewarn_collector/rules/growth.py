@@ -1,6 +1,6 @@
 """Judge counters that grew: the sum of what they rose by within a window, never their level."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from forewarn_checks.base import Growth, Increase
@@ -36,6 +36,11 @@ def judge(rule: Growth, observation: Observation, _alert: Alert) -> Verdict:
         return Verdict(False, value, rule.severity)
     grown = tuple(_grown(rule, observation.counters, window, observation.at))
     return Verdict(True, value, rule.severity, grown=grown)
+
+
+def is_about(rule: Growth, labels: Mapping[str, str]) -> bool:
+    """Say whether the rule's `where` picks a component with these labels."""
+    return all(labels.get(name) == value for name, value in rule.where.items())
 
 
 def _share(increase: Increase, counters: Counters, window: int, until: int) -> float:

@@ -10,6 +10,8 @@ from math import inf, nan
 from typing import Generic, TypeVar
 
 from forewarn_checks.base import Rule, Severity
+from forewarn_collector.rules.counters import Counters
+from forewarn_collector.rules.forecast import Forecast
 
 R = TypeVar("R", bound=Rule)
 
@@ -36,25 +38,52 @@ class Observation:
     """One reading as a rule sees it.
 
     `at` is event time, `received` when the collector got it; `companion` is the second metric's
-    value of the same run and component, None when the run had none.
+    value of the same run and component, None when the run had none.  `ahead` is what a forecast at
+    this reading says, None when none was made; `restarted` when its history began anew, 0 if not.
+    `counters` are those of the component right after it, None for a rule that counts nothing.
     """
 
     at: int
     value: float
     companion: float | None = None
     received: int = 0
+    ahead: Forecast | None = None
+    restarted: int = 0
+    counters: Counters | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a level is forecast to be reached, and between when and when (90 %)."""
+
+    at: int
+    earliest: int
+    latest: int
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A counter that grew by `by` since the moment `since`, to `value`."""
+
+    metric: str
+    by: float
+    value: float
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`holds` is None when it cannot be told; then nothing changes.
 
-    `severity` is meant only when it holds.
+    `severity`, `due` and `grown` are meant only when it holds.
     """
 
     holds: bool | None
     value: float
     severity: Severity
+    due: Due | None = None
+    grown: tuple[Grown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +93,8 @@ class Alert:
     `since` is when this state began, `began` when the condition did, both in event time.
     `held` counts microseconds towards `hold_for` or `clear_for`, `readings` the readings since it
     began.  `told` is the severity its episode was last told with, None while there is none.
-    `gaps` are the last two distances between readings; `recent` the newest few readings.
+    `gaps` are the last two distances between readings; `recent` the newest few readings; `due`
+    the newest date of a forecast; `grown` the counters that grew when it last held.
     """
 
     state: AlertState = AlertState.OK
@@ -79,6 +109,8 @@ class Alert:
     companion: float | None = None
     told: Severity | None = None
     recent: tuple[tuple[int, float], ...] = ()
+    due: Due | None = None
+    grown: tuple[Grown, ...] = ()
     data: Data = Data.FRESH
 
     @property

@@ -183,7 +183,7 @@ class Watermarks:
         if not len(host):
             return
         rows, columns = self._seen.shape
-        most_hosts, most_checks = int(host.max()) + 1, int(check.max()) + 1
+        most_hosts, most_checks = int(host.max()) + 1, max(int(check.max()), 0) + 1
         if most_hosts > rows or most_checks > columns:
             grown = np.zeros((max(rows, most_hosts * 5 // 4), max(columns, most_checks)), np.int64)
             grown[:rows, :columns] = self._seen
@@ -206,7 +206,8 @@ def _judged(book: RuleBook) -> Mapping[str, Judged]:
     for name in book.names():
         forms = book.variants(name)
         metric = forms[0].metric
-        if metric is not None:
+        # Counters have a tally of their own.
+        if metric is not None and not forms[0].counters:
             before = found.get(metric.name, Judged((), ()))
             found[metric.name] = Judged((*before.rules, name), (*before.forms, *forms))
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from forewarn_checks.base import Absence, Severity, State, Threshold
+from forewarn_checks.base import Absence, Forecast, Growth, Severity, State, Threshold
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kind import OK, Alert, AlertState, Data, Observation, Verdict
 from forewarn_collector.rules.kinds import kind_of
@@ -22,6 +22,7 @@ LATE = timedelta(minutes=15) // MICROSECOND
 """A transition older than this opens nothing and raises no severity."""
 GAP = 3
 """A distance of more than so many intervals is a gap, not a rhythm."""
+_NONE = timedelta(0)
 RECENT = 8
 """How many readings an alert keeps as evidence."""
 
@@ -72,6 +73,10 @@ def advance(
         moved = _go_on(_seen(alert, observation, booked), alert, observation, verdict)
     else:
         moved = _stop(_seen(alert, observation, booked), alert, observation)
+    if verdict.due is not None:
+        moved = replace(moved, due=verdict.due)
+    if verdict.grown:
+        moved = replace(moved, grown=verdict.grown)
     moved = _ripen(moved, observation, booked)
     return _tell(moved, observation, now)
 
@@ -173,7 +178,11 @@ def _patience(booked: BookedRule) -> tuple[int, int, int]:
     rule = booked.rule
     if isinstance(rule, Threshold):
         return rule.hold_for // MICROSECOND, 1, rule.clear_for // MICROSECOND
+    if isinstance(rule, Forecast):
+        # Looks are an hour apart but for the rhythm of the readings they are made at.
+        waver = booked.every // 4
+        return max(rule.hold_for - waver, _NONE) // MICROSECOND, 1, rule.clear_for // MICROSECOND
     if isinstance(rule, State):
         return rule.hold_for // MICROSECOND, rule.hold_readings, rule.clear_for // MICROSECOND
-    assert isinstance(rule, Absence), rule
+    assert isinstance(rule, Absence | Growth), rule
     return 0, 1, 0

@@ -106,6 +106,34 @@ class Series:
     high: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far back and how finely to read, in microseconds.
+
+    Steps are counted back from the end: of `fine` length within `fine_for`, else of `coarse`.
+    """
+
+    back: int
+    coarse: int
+    fine_for: int
+    fine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Histories of several series, thinned, as columns of equal length, by `row` and time.
+
+    `row` is the index of the series in what was asked for; `first` and `last` are the moments of
+    the first and last reading of a step, `low` and `high` the extremes.
+    """
+
+    row: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
 class SampleStore(Protocol):
     """Append, latest, history, forget.  Safe to call from any thread."""
 
@@ -145,6 +173,15 @@ class SampleStore(Protocol):
         self, host: int, metric: str, since: int, until: int, steps: int = 500
     ) -> Sequence[Series]:
         """Return every series of `metric` on `host` in [since, until), at most `steps` points."""
+
+    def histories(
+        self,
+        host: NDArray[np.int64],
+        shape: NDArray[np.int64],
+        until: NDArray[np.int64],
+        span: Span,
+    ) -> Histories:
+        """Return what many series were up to and at a moment of each, thinned as `span` says."""
 
     def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
         """Return (spool, lane, sequence) of every run held, in order; repeats would show."""

@@ -13,11 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forewarn_checks.base import Lane
-from forewarn_collector.samples import CheckStatus, Points, Reading, Series, sealed
+from forewarn_collector.samples import (
+    CheckStatus,
+    Histories,
+    Points,
+    Reading,
+    Series,
+    Span,
+    sealed,
+)
 from forewarn_collector.samples.hot import BAD_OUTCOMES, OUTCOMES, generations
 from forewarn_collector.samples.names import LANES, Shapes, Spools
 
 _MANY_SHAPES = 2_000  # above, naming them one by one costs more than reading the host whole
+
+_MANY_HOSTS = 3_000
+_NONE = np.empty(0, np.int64)
+NO_HISTORIES = Histories(_NONE, _NONE, _NONE, np.empty(0), np.empty(0))
 
 # Two outcomes count as a failed check: see `hot.BAD_OUTCOMES`.
 _FAILED = f"outcome IN {BAD_OUTCOMES}"
@@ -161,6 +173,62 @@ class Asking:
                 )
             )
         return found
+
+    def histories(
+        self,
+        host: NDArray[np.int64],
+        shape: NDArray[np.int64],
+        until: NDArray[np.int64],
+        span: Span,
+    ) -> Histories:
+        """Return what many series were up to and at a moment of each, thinned as `span` says."""
+        if not len(host):
+            return NO_HISTORIES
+        wanted = {"row": np.arange(len(host)), "host": host, "shape": shape, "until": until}
+        hosts, shapes = np.unique(host), np.unique(shape)
+        begin, end = int(until.min()) - span.back, int(until.max())
+        # A list within the scan leaves most row groups unread; a join alone would read them all.
+        among = f"host BETWEEN {hosts[0]} AND {hosts[-1]}"
+        if len(hosts) <= _MANY_HOSTS:
+            among = f"host IN ({', '.join(map(str, hosts.tolist()))})"
+        if len(shapes) <= _MANY_SHAPES:
+            among += f" AND shape IN ({', '.join(map(str, shapes.tolist()))})"
+        parts = [
+            f"SELECT host, shape, moment, value FROM samples_{number} WHERE {among}"
+            for number in generations(self.connection)
+        ]
+        held = sealed.files(
+            self.connection,
+            "kind = ? AND first_host <= ? AND last_host >= ? AND first_moment <= ?"
+            " AND last_moment > ?",
+            (sealed.SAMPLES, int(hosts[-1]), int(hosts[0]), end, begin),
+        )
+        if held:
+            parts.append(
+                "SELECT host, shape, ms * 1000 AS moment, value"
+                f" FROM {sealed.source(self.directory, held)} WHERE {among}"
+                f" AND ms BETWEEN {begin // 1000} AND {end // 1000}"
+            )
+        self.connection.register("wanted", wanted)
+        try:
+            columns = self.connection.execute(
+                "SELECT row, min(moment) AS first, max(moment) AS last, min(value) AS low,"
+                " max(value) AS high FROM (SELECT row, moment, value, until - moment AS age"
+                f" FROM ({' UNION ALL '.join(parts)}) JOIN wanted USING (host, shape)"
+                " WHERE age >= 0 AND age < $back) GROUP BY row,"
+                " CASE WHEN age < $fine_for THEN age // $fine ELSE -1 - age // $coarse END"
+                " ORDER BY row, first",
+                {name: getattr(span, name) for name in Span.__slots__},
+            ).fetchnumpy()
+        finally:
+            self.connection.unregister("wanted")
+        return Histories(
+            columns["row"].astype(np.int64),
+            columns["first"].astype(np.int64),
+            columns["last"].astype(np.int64),
+            columns["low"].astype(np.float64),
+            columns["high"].astype(np.float64),
+        )
 
     def sequences(self, host: int) -> list[tuple[str, Lane, int]]:
         """Return (spool, lane, sequence) of every run held."""

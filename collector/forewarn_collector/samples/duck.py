@@ -14,15 +14,19 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from forewarn_checks.base import Lane
 from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
+    Histories,
     Points,
     Reading,
     Series,
     Shape,
+    Span,
     hot,
     sealed,
 )
@@ -209,6 +213,17 @@ class DuckSampleStore:
         """Return every series of `metric` on `host` in [since, until), at most `steps` points."""
         with self._asking() as asking:
             return asking.history(host, metric, since, until, steps)
+
+    def histories(
+        self,
+        host: NDArray[np.int64],
+        shape: NDArray[np.int64],
+        until: NDArray[np.int64],
+        span: Span,
+    ) -> Histories:
+        """Return what many series were up to and at a moment of each, thinned as `span` says."""
+        with self._asking() as asking:
+            return asking.histories(host, shape, until, span)
 
     def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
         """Return (spool, lane, sequence) of every run held, in order; repeats would show."""

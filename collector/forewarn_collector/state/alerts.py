@@ -1,7 +1,7 @@
 """What the rule engine remembers between two passes.  All SQL of it is in here."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forewarn_checks.base import Severity
-from forewarn_collector.rules.kind import Alert, AlertState, Data
+from forewarn_collector.rules.kind import Alert, AlertState, Data, Due, Grown
 from forewarn_collector.state.tables import about, alerts, cursors, downtimes, hosts
 
 _ENGINE = "engine"
@@ -133,6 +133,8 @@ def _read(row: RowMapping) -> AlertRow:
             companion=memory["companion"],
             told=None if told is None else Severity(told),
             recent=tuple((at, value) for at, value in memory["recent"]),
+            due=None if memory.get("due") is None else Due(*memory["due"]),
+            grown=tuple(Grown(*one) for one in memory.get("grown", ())),
             data=Data(row["data"]),
         ),
     )
@@ -161,6 +163,8 @@ def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
             "companion": alert.companion,
             "told": None if alert.told is None else str(alert.told),
             "recent": alert.recent,
+            "due": None if alert.due is None else astuple(alert.due),
+            "grown": [astuple(one) for one in alert.grown],
         },
         "episode_id": row.episode_id,
         "changed_at": now,

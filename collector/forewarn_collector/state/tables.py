@@ -219,6 +219,27 @@ ticket_events = Table(
     _json("data", dict),
 )
 
+# Every date that was forecast, so that it can be held against what came.
+forecasts = Table(
+    "forecasts",
+    metadata,
+    _id(),
+    _client(),
+    Column("host_id", ForeignKey("hosts.id"), nullable=False, index=True),
+    Column("component", String(400), nullable=False),
+    Column("rule", String(100), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("tier", String(10), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("earliest", Moment, nullable=False),
+    Column("latest", Moment, nullable=False),
+    Column("outcome", String(10)),  # inside early late ended; null while it waits
+    Column("reached_at", Moment),
+    Column("scored_at", Moment),
+    Index("ix_forecasts_waiting", "outcome", "host_id", "rule"),
+)
+
 # -- telling others ------------------------------------------------------------------------------
 
 outbox = Table(
@@ -266,6 +287,18 @@ cursors = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+# What the engine remembers of counters.  Written when one changes; most never do.
+counters = Table(
+    "counters",
+    metadata,
+    Column("host_number", Integer, primary_key=True, autoincrement=False),
+    Column("component", String(400), primary_key=True),
+    Column("metric", String(100), primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("at", Moment, nullable=False),  # event time of the newest change
+    _json("rises", list),  # [event time in microseconds, by how much], oldest first
 )
 
 # When the collector was not listening: subtracted from every deadline.

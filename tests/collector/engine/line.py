@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 
 from forewarn_checks.base import (
@@ -29,11 +30,14 @@ from forewarn_collector.rules.change import RuleChange
 from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
+    Histories,
     Points,
     Reading,
     Series,
     Shape,
+    Span,
 )
+from forewarn_collector.samples.memory import Memory
 from forewarn_collector.state import tickets
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place, revoke
@@ -156,6 +160,17 @@ class MemoryStore:
         self, host: int, metric: str, since: int, until: int, steps: int = 500
     ) -> Sequence[Series]:
         raise NotImplementedError
+
+    def histories(
+        self,
+        host: NDArray[np.int64],
+        shape: NDArray[np.int64],
+        until: NDArray[np.int64],
+        span: Span,
+    ) -> Histories:
+        memory, points = Memory(), self.new_points(0)
+        memory.take(points.host, points.shape, points.at, points.value)
+        return memory.histories(host, shape, until, span)
 
     def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
         raise NotImplementedError

@@ -1,0 +1,176 @@
+"""Judge stretches of points and silences by one rule book: decides, and writes nothing.
+
+The engine, the trials of rules and the replay of what is stored all judge through here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forewarn_checks.base import Forecast
+from forewarn_collector.counting import judge_growth, troubled
+from forewarn_collector.judgement import AlertId, Judgement, judge_points, judge_silence
+from forewarn_collector.outlook import Outlook, Reader, judge_outlook
+from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.rules.kind import AlertState, Data
+from forewarn_collector.rules.prefilter import Prefilter, Watermarks
+from forewarn_collector.rules.silence import silences
+from forewarn_collector.rules.step import GAP
+from forewarn_collector.rules.tally import Counted, Remembered, Tally
+from forewarn_collector.samples import Points, Shape
+from forewarn_collector.state.alerts import AlertRow
+from forewarn_collector.state.hosts import KnownHost
+
+REMEMBERED = timedelta(days=1)
+_STALE = timedelta(minutes=10)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Rounds:
+    """What has to be known between two rounds, besides the alerts themselves.
+
+    `settle` keeps what `judge` saw; without it the same points are judged again as if new.
+    """
+
+    def __init__(
+        self, book: RuleBook, reader: Reader, host_of: Callable[[int], KnownHost | None]
+    ) -> None:
+        self.book = book
+        self._host = host_of
+        self._prefilter = Prefilter(book)
+        self._watermarks = Watermarks()
+        self._tally = Tally(book)
+        self._counted: Counted | None = None
+        self._effective: dict[tuple[str, int], BookedRule | None] = {}
+        self._seen: Points | None = None
+        self._outlooks = [
+            Outlook(book.variants(name), reader)
+            for name in book.names()
+            if isinstance(book.variants(name)[0].rule, Forecast)
+        ]
+
+    def recall(self, counters: Iterable[Remembered]) -> None:
+        """Begin with the counters that were kept, before the first round."""
+        self._tally.load(counters)
+
+    def judge(self, judgement: Judgement, points: Points, shapes: Sequence[Shape]) -> int:
+        """Judge new points; return how many of them mattered."""
+        self._prefilter.learn(shapes)
+        fresh = self._seen = self._fresh(points)
+        picked = self._prefilter.pick(fresh, self._troubled(judgement.held.values()))
+        judge_points(judgement, fresh, picked, self._prefilter, self._host, self.effective)
+        for outlook in self._outlooks:
+            live = [
+                (row.host_number, row.component)
+                for row in judgement.held.values()
+                if row.rule == outlook.name and row.alert.state is not AlertState.OK
+            ]
+            looks = outlook.look(fresh, shapes, live)
+            judge_outlook(judgement, outlook, looks, self._host, self.effective)
+        return len(picked.rows) + self._count(judgement, points, shapes)
+
+    def settle(self) -> None:
+        """Keep what the last `judge` saw."""
+        if self._seen is not None:
+            check = self._prefilter.check[self._seen.shape]
+            self._watermarks.take(self._seen.host, check, self._seen.at)
+            self._seen = None
+        if self._counted is not None:
+            self._tally.keep(self._counted)
+            self._counted = None
+        for outlook in self._outlooks:
+            outlook.settle()
+
+    def listen(
+        self,
+        judgement: Judgement,
+        last_received: Mapping[int, int],
+        downtimes: Sequence[tuple[int, int]],
+    ) -> None:
+        """Judge who is silent, by when each host was last heard and when we were away."""
+        numbers, silent = silences(last_received, downtimes, judgement.now)
+        judge_silence(judgement, numbers, silent, self.book, self._host, self.effective)
+        # Silence only grows: a row is written when something about it changed.
+        judgement.changed = {
+            alert_id: row
+            for alert_id, row in judgement.changed.items()
+            if alert_id not in judgement.held or not _alike(judgement.held[alert_id], row)
+        }
+
+    def sweep(self, judgement: Judgement) -> list[AlertId]:
+        """End alerts no rule stands for any more, mark stale ones; return those to be forgotten."""
+        long_ago = judgement.now - REMEMBERED // _MICROSECOND
+        forgotten = []
+        for alert_id, row in judgement.held.items():
+            alert = (judgement.row(alert_id) or row).alert
+            if alert.state is AlertState.OK:
+                if alert.since < long_ago:
+                    forgotten.append(alert_id)
+                continue
+            host = self._host(row.host_number)
+            booked = None if host is None or host.revoked else self.effective(row.rule, host)
+            if host is not None and booked is None:
+                judgement.end(row, host)
+            elif booked is not None and booked.metric and alert.data is Data.FRESH:
+                patience = max(GAP * booked.every, _STALE) // _MICROSECOND
+                if judgement.now - alert.seen_until > patience:
+                    judgement.stale(row)
+        return forgotten
+
+    def effective(self, name: str, host: KnownHost) -> BookedRule | None:
+        """Return a rule as it holds on a host, None where it is off or gone."""
+        known = self._effective
+        if (name, host.number) not in known:
+            known[name, host.number] = (
+                self.book.effective(name, host) if name in self.book else None
+            )
+        return known[name, host.number]
+
+    def hosts_changed(self) -> None:
+        """Forget which rules hold where: a host may be of another class by now."""
+        self._effective.clear()
+
+    def _count(self, judgement: Judgement, points: Points, shapes: Sequence[Shape]) -> int:
+        """Count what rose and judge it; return how many components that mattered to."""
+        self._tally.learn(shapes)
+        counted = self._counted = self._tally.take(points, troubled(judgement.held, self.book))
+        judge_growth(judgement, counted, self.book, shapes, self._host, self.effective)
+        judgement.counted.extend(self._tally.changes(counted))
+        return len(counted.moments)
+
+    def _fresh(self, points: Points) -> Points:
+        """Leave out points that newer ones of their check have overtaken."""
+        check = self._prefilter.check[points.shape]
+        fresh = self._watermarks.fresh(points.host, check, points.at)
+        if fresh.all():
+            return points
+        return Points(
+            host=points.host[fresh],
+            shape=points.shape[fresh],
+            at=points.at[fresh],
+            value=points.value[fresh],
+            received=points.received[fresh],
+            through=points.through,
+        )
+
+    def _troubled(self, held: Iterable[AlertRow]) -> NDArray[np.int64]:
+        """Return the keys of all components with an alert that is not ok."""
+        metrics = {
+            name: forms[0].metric.name
+            for name in self.book.names()
+            for forms in [self.book.variants(name)]
+            if forms[0].metric is not None and not forms[0].counters
+        }
+        return self._prefilter.keys(
+            (row.host_number, metrics[row.rule], row.component)
+            for row in held
+            if row.alert.state is not AlertState.OK and row.rule in metrics
+        )
+
+
+def _alike(one: AlertRow, other: AlertRow) -> bool:
+    """Say whether a row would tell nothing that the one held does not."""
+    a, b = one.alert, other.alert
+    return (a.state, a.severity, a.told, a.data) == (b.state, b.severity, b.told, b.data)

@@ -1,0 +1,143 @@
+"""Every forecast made, and what came of it.  All SQL of it is in here.
+
+A forecast waits until its level is reached (before, inside or after its interval), until its
+interval is over, or until nothing is forecast any more: then the growth has ended, by itself or
+because somebody saw to it, and its interval was never put to the test.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, select, true, update
+
+from forewarn_collector.clock import uuid7
+from forewarn_collector.judgement import Made
+from forewarn_collector.state.tables import forecasts
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FINENESS = timedelta(minutes=10)
+"""Two readings of a filesystem: when it was full is not known better."""
+_FORGOTTEN = timedelta(days=1)
+
+
+class Outcome(StrEnum):
+    """What came of a forecast."""
+
+    INSIDE = "inside"
+    EARLY = "early"  # the level was reached before the interval
+    LATE = "late"  # after it, or not at all although the growth went on
+    ENDED = "ended"  # the growth did
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How often the level was reached inside the interval that was told, which promises 90 %."""
+
+    inside: int = 0
+    early: int = 0
+    late: int = 0
+    ended: int = 0
+    waiting: int = 0
+
+    @property
+    def tested(self) -> int:
+        """How many intervals were put to the test."""
+        return self.inside + self.early + self.late
+
+    @property
+    def share(self) -> float | None:
+        """The share of tested intervals that held, None before the first."""
+        return self.inside / self.tested if self.tested else None
+
+
+def keep(connection: Connection, made: Sequence[Made], now: datetime) -> None:
+    """Keep new forecasts, and score older ones of the same components by what is known now."""
+    for one in made:
+        _score(connection, one, now)
+    rows = [
+        {
+            "id": uuid7(now),
+            "client_id": one.host.client_id,
+            "host_id": one.host.id,
+            "component": one.component,
+            "rule": one.rule,
+            "made_at": _moment(one.at),
+            "tier": one.due.tier,
+            "value": one.value,
+            "due_at": _moment(one.due.at),
+            "earliest": _moment(one.due.earliest),
+            "latest": _moment(one.due.latest),
+        }
+        for one in made
+        if one.due is not None
+    ]
+    if rows:
+        connection.execute(insert(forecasts), rows)
+
+
+def _score(connection: Connection, one: Made, now: datetime) -> None:
+    waiting = and_(
+        forecasts.c.outcome.is_(None),
+        forecasts.c.host_id == one.host.id,
+        forecasts.c.component == one.component,
+        forecasts.c.rule == one.rule,
+    )
+    if one.reached is not None:
+        reached = _moment(one.reached)
+        outcome = case(
+            (forecasts.c.earliest > reached + _FINENESS, Outcome.EARLY),
+            (forecasts.c.latest < reached - _FINENESS, Outcome.LATE),
+            else_=Outcome.INSIDE,
+        )
+        made_before = and_(waiting, forecasts.c.made_at < reached)
+        scored = update(forecasts).where(made_before)
+        connection.execute(scored.values(outcome=outcome, reached_at=reached, scored_at=now))
+    passed = and_(waiting, forecasts.c.latest < _moment(one.at) - _FINENESS)
+    connection.execute(update(forecasts).where(passed).values(outcome=Outcome.LATE, scored_at=now))
+    if one.over:
+        _end(connection, waiting, now)
+
+
+def end_forgotten(connection: Connection, now: datetime) -> None:
+    """End forecasts whose interval is long over and that nobody looked at again."""
+    _end(
+        connection,
+        and_(forecasts.c.outcome.is_(None), forecasts.c.latest < now - _FORGOTTEN),
+        now,
+    )
+
+
+def _end(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+    connection.execute(update(forecasts).where(which).values(outcome=Outcome.ENDED, scored_at=now))
+
+
+def coverage(
+    connection: Connection,
+    *,
+    clients: Collection[str] | None,
+    rule: str | None = None,
+    host_id: str | None = None,
+    component: str | None = None,
+) -> Coverage:
+    """Return how the forecasts of a rule, a host or a component came out; of all by default.
+
+    `clients` are the ids of those a person may see, None for all.
+    """
+    wanted: list[ColumnElement[bool]] = [
+        true() if clients is None else forecasts.c.client_id.in_(list(clients))
+    ]
+    for column, value in (("rule", rule), ("host_id", host_id), ("component", component)):
+        if value is not None:
+            wanted.append(forecasts.c[column] == value)
+    query = select(forecasts.c.outcome, func.count()).where(*wanted).group_by(forecasts.c.outcome)
+    counts: Counter[str] = Counter()
+    for outcome, count in connection.execute(query):
+        counts[outcome or "waiting"] += count
+    return Coverage(**{name: counts[name] for name in Coverage.__slots__})
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,221 @@
+"""From filling filesystems to a ticket with a date, and to how well dates came true."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from tests.collector.engine.line import Line, microseconds, new_line
+
+from forewarn_checks.base import Severity
+from forewarn_collector.outlook import Outlook
+from forewarn_collector.rules.book import RuleBook, declared
+from forewarn_collector.rules.change import LevelChange, RuleChange
+from forewarn_collector.rules.forecast import DAY, HOUR, Date, forecast
+from forewarn_collector.samples import Points, Shape, Span
+from forewarn_collector.samples.memory import Memory, thinned
+from forewarn_collector.state import forecasts
+from forewarn_collector.state.tables import alerts
+from forewarn_collector.state.tickets import TicketState
+
+LABELS = {"mountpoint": "/srv", "device": "/dev/sdb1", "fstype": "ext4"}
+ALONE = RuleBook(tuple(one for one in declared() if one.booked.name == "DiskWillFill"))
+
+
+@dataclass
+class Filesystem:
+    """A filesystem of web1 that is read every five minutes."""
+
+    line: Line
+    used: float = 0.5
+    size: float = 1e12
+
+    def past(self, days: int) -> None:
+        """Make history that the engine has judged already: a restart follows."""
+        begin = self.line.at - timedelta(days=days)
+        moments = [begin + timedelta(minutes=5 * turn) for turn in range(days * 288)]
+        for moment in moments:
+            self._read(microseconds(moment))
+        self.line.pass_()
+        self.line.restart()
+
+    def grow(self, a_day: float, hours: float) -> None:
+        """Let it grow, judged at every reading."""
+        for _ in range(round(hours * 12)):
+            self.line.wait(minutes=5)
+            self.used = min(self.used + a_day / 288, 1.0)
+            self._read(microseconds(self.line.at))
+            self.line.pass_()
+
+    def _read(self, at: int) -> None:
+        store = self.line.store
+        used, size = store.shape("disk_used_ratio", LABELS), store.shape("disk_size_bytes", LABELS)
+        store.commits.append([(1, used, at, self.used, at), (1, size, at, self.size, at)])
+        store.heard[1] = at
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Filesystem]:
+    with new_line(tmp_path) as line:
+        line.book = ALONE
+        line.restart()
+        yield Filesystem(line)
+
+
+def test_a_fill_is_told_with_a_date_and_its_interval(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(1.0, 6)
+    (ticket,) = disk.line.tickets()
+    assert ticket.title.startswith("/srv on web1 will be full about Mon 2026-03-02 ")
+    evidence = ticket.episodes[0].evidence
+    assert evidence["forecast"]["earliest"] <= evidence["forecast"]["due"]
+    assert "between Mon 2026-03-02" in evidence["advice"] or "between Sun" in evidence["advice"]
+
+
+def test_the_severity_rises_as_time_runs_out(disk: Filesystem) -> None:
+    disk.past(15)
+    severities = set()
+    for _ in range(10):
+        disk.grow(0.5, 1)
+        severities |= {ticket.severity for ticket in disk.line.tickets()}
+    assert severities == {"high"}
+    disk.grow(0.5, 5)
+    assert [ticket.severity for ticket in disk.line.tickets()] == ["critical"]
+
+
+def test_growth_that_stops_clears_after_six_hours(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(1.0, 6)
+    disk.grow(0.0, 5)
+    assert disk.line.tickets()[0].state is TicketState.NEW
+    disk.grow(0.0, 6)
+    assert disk.line.tickets()[0].state is TicketState.CLOSED
+    with disk.line.database.read() as connection:
+        found = forecasts.coverage(connection, clients=None)
+    assert (found.inside, found.waiting) == (0, 0)
+    assert found.ended > 0
+
+
+def test_a_larger_size_begins_anew_and_clears(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(1.0, 6)
+    disk.size, disk.used = 2e12, disk.used / 2
+    disk.grow(0.1, 9)
+    assert disk.line.tickets()[0].state is TicketState.CLOSED
+
+
+def test_dates_are_held_against_what_came(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(1.0, 13)
+    with disk.line.database.read() as connection:
+        found = forecasts.coverage(connection, clients=None, rule="DiskWillFill")
+        elsewhere = forecasts.coverage(connection, clients=["somebody else"])
+    assert found.tested >= 5
+    assert found.waiting == 0
+    assert found.share is not None
+    assert found.share >= 0.8
+    assert elsewhere == forecasts.Coverage()
+
+
+def test_what_stays_the_same_is_never_looked_at(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(0.0, 3)
+    with disk.line.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(alerts)).scalar() == 0
+
+
+def test_a_restart_every_hour_changes_no_episode(disk: Filesystem) -> None:
+    disk.past(15)
+    for _ in range(8):
+        disk.grow(1.0, 1)
+        disk.line.restart()
+    (ticket,) = disk.line.tickets()
+    assert [event.kind for event in ticket.events].count("opened") == 1
+
+
+def test_the_rule_looks_no_further_than_a_week_can_carry() -> None:
+    with pytest.raises(Exception, match="7d ahead at most"):
+        RuleBook(declared(), {"DiskWillFill": RuleChange.model_validate({"within": "8d"})})
+    with pytest.raises(Exception, match="takes only within"):
+        levels = {Severity.HIGH: LevelChange(above=0.9)}
+        RuleBook(declared(), {"DiskWillFill": RuleChange(levels=levels)})
+
+
+# -- the gate passes whatever gets a date ----------------------------------------------------------
+
+walks = st.lists(
+    st.tuples(
+        st.sampled_from([0.25, 2, 6, 24, 72, 200]),  # hours
+        st.floats(-0.2, 1.2),  # growth a day
+        st.floats(0, 0.1),  # height of a daily sawtooth
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def walk(legs: list[tuple[float, float, float]], start: float) -> NDArray[np.float64]:
+    """Return used shares every five minutes."""
+    used, parts = start, []
+    for hours, growth, _ in legs:
+        leg = used + growth / 288 * np.arange(1, round(hours * 12) + 1)
+        parts.append(np.clip(leg, 0, 1))
+        used = float(parts[-1][-1])
+    value = np.concatenate(parts)
+    saw = np.concatenate([np.full(round(hours * 12), height) for hours, _, height in legs])
+    return np.clip(value + saw * (np.arange(len(value)) % 288) / 288, 0, 1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(walks, st.floats(0, 0.9), st.integers(0, 23))
+def test_a_series_that_would_get_a_date_is_always_looked_at(
+    legs: list[tuple[float, float, float]], start: float, hour: int
+) -> None:
+    value = walk(legs, start)
+    at = (np.arange(len(value)) * 300 + 20_000 * 86400 + hour * 3600) * 1_000_000
+    memory = Memory()
+    (rule,) = (one.booked for one in declared() if one.booked.name == "DiskWillFill")
+    outlook = Outlook((rule,), memory)
+    shapes = [Shape("disk_used_ratio", tuple(sorted(LABELS.items())))]
+    for end in range(0, len(value), 12):
+        rows = slice(end, min(end + 12, len(value)))
+        count = len(value[rows])
+        ones = np.ones(count, np.int64)
+        points = Points(ones, ones * 0, at[rows], value[rows], at[rows], 0)
+        memory.take(points.host, points.shape, points.at, points.value)
+        looks = outlook.look(points, shapes, ())
+        outlook.settle()
+        now = float(at[rows][0]) / 1e6
+        known = slice(0, end + 1)
+        found = forecast(at[known] / 1e6, value[known], 1.0, now)
+        if isinstance(found, Date) and not looks:
+            # Looked at once an hour, perhaps some readings later.
+            upto = slice(0, rows.stop)
+            now = float(at[upto][-1]) / 1e6
+            last = forecast(at[upto] / 1e6, value[upto], 1.0, now)
+            assert not isinstance(last, Date), (end, found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(walks, st.floats(0, 0.9))
+def test_hours_and_five_minutes_carry_the_same_forecast_as_every_reading(
+    legs: list[tuple[float, float, float]], start: float
+) -> None:
+    value = walk(legs, start)
+    at = np.arange(len(value)) * 300_000_000 + 17
+    until = int(at[-1])
+    hour = round(HOUR * 1e6)
+    span = Span(back=15 * 24 * hour, coarse=hour, fine_for=12 * hour, fine=300_000_000)
+    since = np.searchsorted(at, until - span.back, "right")
+    first, _, _, high = thinned(at[since:], value[since:], until, span)
+    whole = forecast(at / 1e6, value, 1.0, until / 1e6)
+    thin = forecast(first / 1e6, high, 1.0, until / 1e6)
+    assert type(whole) is type(thin)
+    if isinstance(whole, Date) and isinstance(thin, Date):
+        assert thin.seconds == pytest.approx(whole.seconds, rel=0.02, abs=DAY / 24)
