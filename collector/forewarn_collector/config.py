@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from forewarn_collector import selector
-from forewarn_collector.destinations import all_destinations
+from forewarn_collector.destinations import all_destinations, secrets_of
 from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
 from forewarn_collector.rules.change import (
     Adjustment,
@@ -317,27 +317,33 @@ def _destination(
         common["allow_networks"] = TypeAdapter(tuple[IPvAnyNetwork, ...]).validate_python(networks)
     except ValidationError as invalid:
         raise sources.error_of(invalid, (*path, "allow_networks")) from None
-    warning = ""
-    if "secret_file" in table:
-        table["secret"], warning = _secret(table.pop("secret_file"), directory, path, sources)
+    warnings = []
+    secrets = secrets_of(kinds[kind].config)
+    for secret in secrets:
+        key = f"{secret}_file"
+        if secret in table:
+            raise sources.error((*path, secret), f"belongs into a file of its own; write {key}")
+        if key in table:
+            table[secret], warning = _secret(table.pop(key), directory, (*path, key), sources)
+            warnings.append(warning)
     try:
         config = kinds[kind].config.model_validate(table)
-        return DestinationEntry.model_validate({**common, "config": config}), warning
+        entry = DestinationEntry.model_validate({**common, "config": config})
+        return entry, "; ".join(filter(None, warnings))
     except ValidationError as invalid:
         first = invalid.errors(include_input=False)[0]
-        if first["loc"][:1] == ("secret",):
+        if first["loc"] and first["loc"][0] in secrets:
             message = _say("", first["msg"], "")
             if first["type"] == "missing":
                 message = "is missing; name a file that holds the secret, readable by us alone"
-            raise sources.error((*path, "secret_file"), message) from None
+            raise sources.error((*path, f"{first['loc'][0]}_file"), message) from None
         raise sources.error_of(invalid, path) from None
 
 
 def _secret(
-    name: object, directory: Path, path: tuple[str | int, ...], sources: _Sources
+    name: object, directory: Path, where: tuple[str | int, ...], sources: _Sources
 ) -> tuple[SecretStr, str]:
     """Return the secret of a file, and a warning when others may read it, too."""
-    where = (*path, "secret_file")
     if not isinstance(name, str):
         raise sources.error(where, "write the name of a file in quotes")
     file = directory / name

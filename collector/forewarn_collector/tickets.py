@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -65,9 +66,11 @@ class Destination(Generic[C]):
 
     `deliver` posts once and never raises for what the network or the other side does.  The
     headers of the attempt may depend on the moment, hence unix seconds as the last argument.
+    `resend_every` is for systems that forget: how often what is open is told again.
     """
 
     kind: str
     config: type[C]
     deliver: Callable[[C, Message, httpx.Client, float], Delivery]
     describe: Callable[[C], Mapping[str, str]]  # what may be shown of a config: no secrets
+    resend_every: timedelta | None = None

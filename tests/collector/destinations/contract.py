@@ -48,6 +48,14 @@ class DestinationContract:
     config: BaseModel
     secrets: tuple[str, ...]
 
+    def other_side(self) -> Callable[[httpx.Request], httpx.Response]:
+        """Return a system that takes what it is told."""
+        return OtherSide(httpx.Response(200), [])
+
+    def keys_told(self, *sent: Message) -> list[str]:
+        """Return the key that the other side files each message under."""
+        raise NotImplementedError
+
     def deliver(
         self, answer: httpx.Response | Exception, sent: Message | None = None
     ) -> tuple[Delivery, list[httpx.Request]]:
@@ -56,9 +64,15 @@ class DestinationContract:
             delivery = self.destination.deliver(self.config, sent or message(), http, AT)
         return delivery, other.seen
 
-    @pytest.mark.parametrize("status", [200, 201, 202, 204])
-    def test_any_2xx_is_delivered(self, status: int) -> None:
-        assert isinstance(self.deliver(httpx.Response(status))[0], Delivered)
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_what_is_taken_is_delivered(self, kind: Kind) -> None:
+        with httpx.Client(transport=httpx.MockTransport(self.other_side())) as http:
+            delivery = self.destination.deliver(self.config, message(kind), http, AT)
+        assert isinstance(delivery, Delivered)
+
+    def test_a_close_uses_the_key_of_the_opening(self) -> None:
+        opened, closed = self.keys_told(message(), message(Kind.CLOSED, id="msg-2"))
+        assert opened == closed
 
     @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
     def test_what_may_pass_is_tried_again(self, status: int) -> None:
@@ -96,7 +110,9 @@ class DestinationContract:
             httpx.Response(302, headers={"location": f"https://x/{self.secrets[0]}"}),
             httpx.ConnectError(f"cannot reach {self.secrets[0]}"),
         ]
-        texts = [repr(self.deliver(answer)[0]) for answer in answers]
+        texts = [
+            repr(self.deliver(answer, message(kind))[0]) for answer in answers for kind in Kind
+        ]
         texts += [repr(self.config), str(self.config), self.config.model_dump_json()]
         texts.append(repr(dict(self.destination.describe(self.config))))
         assert not [secret for secret in self.secrets for text in texts if secret in text]
