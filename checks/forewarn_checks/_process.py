@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,3 +46,17 @@ def execute(argv: Sequence[str], timeout_seconds: float) -> Done:
     return Done(
         output.decode("utf-8", "replace"), process.returncode, errors.decode("utf-8", "replace")
     )
+
+
+def within(run: Execute, seconds: float, clock: Callable[[], float] = time.monotonic) -> Execute:
+    """Return `run`, bounded to `seconds` for all its calls together.
+
+    Once they are used up, nothing is started: such a call ends as one that had to be killed.
+    """
+    end = clock() + seconds
+
+    def run_within(argv: Sequence[str], timeout_seconds: float) -> Done:
+        left = end - clock()
+        return run(argv, min(timeout_seconds, left)) if left > 0 else Done("", None)
+
+    return run_within

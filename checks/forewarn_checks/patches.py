@@ -1,19 +1,21 @@
 """Updates that wait to be installed."""
 
 import contextlib
-import json
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forewarn_checks import _patches_apt as apt
-from forewarn_checks._process import Execute, execute
+import psutil
+
+from forewarn_checks._patches_seen import first_offered, key_of, recall, remember
+from forewarn_checks._process import execute, within
 from forewarn_checks.base import (
+    CannotRead,
     Check,
     Component,
     Fact,
@@ -31,14 +33,34 @@ from forewarn_checks.base import (
     WrongSystem,
 )
 from forewarn_checks.base.durations import parse_duration
-from forewarn_checks.linux.reboot import read_reboot
+from forewarn_checks.linux.os_release import read_distribution
+from forewarn_checks.linux.reboot import Reboot, read_reboot
+from forewarn_checks.linux.release_support import support_end
+from forewarn_checks.package_managers import windows_update
+from forewarn_checks.package_managers.shape import (
+    SEVERITIES,
+    Host,
+    Source,
+    Survey,
+    Update,
+    all_managers,
+    native_first,
+)
+from forewarn_checks.windows.reboot import read_reboot as read_windows_reboot
 
 MISSING = Metric(
     "patches_missing",
     Unit.COUNT,
-    "Updates offered and not installed, held packages included; kind is security or other.  "
-    "A zero is given only while the package lists are current.",
+    "Updates offered and not installed, held packages included; kind is security or other, and "
+    "unsorted where the package manager cannot tell them apart (pacman, apk).  A zero is given "
+    "only while the package lists are current.",
     ("kind",),
+)
+SECURITY = Metric(
+    "patches_security_missing",
+    Unit.COUNT,
+    "Missing security updates by the vendor's grade, where it gives one (dnf, zypper, Windows).",
+    ("severity",),
 )
 OLDEST = Metric(
     "patches_oldest_age_seconds",
@@ -55,6 +77,17 @@ REFRESH = Metric(
     "patches_refresh_age_seconds",
     Unit.SECONDS,
     "Time since every package list was last compared with its server.",
+)
+LAST_INSTALL = Metric(
+    "patches_last_install_age_seconds",
+    Unit.SECONDS,
+    "Time since a package was last installed or updated.",
+)
+SUPPORT = Metric(
+    "os_support_left_seconds",
+    Unit.SECONDS,
+    "Time until the maker of this release publishes no more fixes, below 0 after that; given "
+    "where os-release or the package distro-info-data tells.",
 )
 KNOWN = Metric(
     "patches_status_known",
@@ -73,172 +106,213 @@ REBOOT = Metric(
 
 MEMORY_NAME = "patches-seen.json"
 _MOST_ROWS = 500
-_MOST_REMEMBERED = 5000
-_OTHERS = ("dnf", "yum", "zypper", "pacman", "apk")
+_LONGEST = timedelta(seconds=160)  # of all programs together; the check itself has 180
+_NOT_READ = ("rpm-ostree", "transactional-update", "microdnf", "tdnf", "xbps-install", "emerge")
 
 
 def read_linux(options: Options) -> Iterator[Reading]:
-    """Ask apt what is missing.
+    """Ask the system's own package manager what is missing.
 
-    Raises NothingToRead without apt or without package lists, CannotRead when apt fails.
+    Raises NothingToRead without a package manager or without its lists, CannotRead when it fails.
     """
     if sys.platform == "win32":
         raise WrongSystem
-    apt_get = shutil.which("apt-get")
-    if apt_get is None:
-        other = next((name for name in _OTHERS if shutil.which(name)), "no package manager")
-        raise NothingToRead(
-            f"apt-get not found; {other} is here, but only apt (Debian, Ubuntu and kin) is read so "
-            "far.  Turn the check off: [checks.patches] enabled = false"
-        )
-    yield Fact("package_manager", "apt")
+    distribution = read_distribution()
+    now = datetime.fromtimestamp(time.time(), UTC)
+    ends = support_end(distribution)
+    if ends is not None:
+        yield SUPPORT.sample((ends - now).total_seconds())
     reboot = read_reboot(platform.release())
-    yield REBOOT.sample(bool(reboot.pending))
+    found = {one.name: one.find() for one in all_managers()}
+    here = [one for one in all_managers() if found[one.name] is not None]
+    if not here:
+        yield from _restart(reboot, ())
+        raise NothingToRead(_no_manager())
+    manager = native_first(here, distribution.id, distribution.like)[0]
+    yield Fact("package_manager", manager.name)
+    yield Fact("package_managers_here", [one.name for one in here])
+    host = Host(
+        run=within(execute, _LONGEST.total_seconds()),
+        now=now,
+        booted=_began(),
+        system=distribution.id,
+    )
     directory = os.environ.get("FOREWARN_AGENT_DIR")
-    yield from read_apt(
-        apt_get,
-        options,
-        execute,
-        now=datetime.fromtimestamp(time.time(), UTC),
-        lists=apt.read_lists(apt.LISTS),
-        stamp=apt.read_stamp(apt.STAMP),
+    yield from read_updates(
+        lambda: manager.survey(found[manager.name] or manager.name, host),
+        now=now,
+        reboot=reboot,
+        max_age=parse_duration(str(options.get("lists_max_age", "7d"))),
+        refresh=manager.refresh,
         memory=Path(directory) / MEMORY_NAME if directory else None,
     )
 
 
-def read_apt(
-    apt_get: str,
-    options: Options,
-    run: Execute,
+def read_windows(options: Options) -> Iterator[Reading]:
+    """Ask the Windows Update Agent what is missing; search only.
+
+    Raises CannotRead when it fails.
+    """
+    if sys.platform != "win32":
+        raise WrongSystem
+    now = datetime.fromtimestamp(time.time(), UTC)
+    yield Fact("package_manager", "windows update")
+    directory = os.environ.get("FOREWARN_AGENT_DIR")
+    max_age = parse_duration(str(options.get("lists_max_age", "7d")))
+    yield from read_updates(
+        lambda: windows_update.survey(now, max_age),
+        now=now,
+        reboot=read_windows_reboot(),
+        max_age=max_age,
+        refresh="UsoClient StartScan",
+        memory=Path(directory) / MEMORY_NAME if directory else None,
+    )
+
+
+def _no_manager() -> str:
+    other = next((name for name in _NOT_READ if shutil.which(name)), None)
+    managers = ", ".join(manager.name for manager in all_managers())
+    return (
+        f"no package manager that is read here ({managers}; yum 3 of CentOS 7 is not)"
+        + (f"; this host has {other}" if other else "")
+        + ".  Turn the check off: [checks.patches] enabled = false"
+    )
+
+
+def _began() -> datetime | None:
+    """Return when the first process began: the host's start, or the container's."""
+    with contextlib.suppress(psutil.Error, OSError):
+        return datetime.fromtimestamp(psutil.Process(1).create_time(), UTC)
+    return None
+
+
+def read_updates(
+    ask: Callable[[], Survey],
     *,
     now: datetime,
-    lists: Sequence[apt.PackageList],
-    stamp: datetime | None,
+    reboot: Reboot,
+    max_age: timedelta,
+    refresh: str,
     memory: Path | None,
 ) -> Iterator[Reading]:
-    """Read the state of updates from `lists` and a simulated upgrade.
+    """Read what a package manager answers; nothing that it cannot vouch for becomes a zero.
 
     `memory` is the file that keeps when each update was first seen; None keeps nothing.
+    Raises what `ask` raises, and CannotRead when its answer has gaps, after all readings.
     """
-    if not lists:
-        yield KNOWN.sample(0)
-        raise NothingToRead(
-            "apt has no package lists, so nobody can say what is missing; run `apt-get update`, "
-            "and see that something runs it daily (package unattended-upgrades)"
-        )
-    current = _current(lists, stamp, now, parse_duration(str(options.get("lists_max_age", "7d"))))
-    refreshed = apt.last_refresh(lists, stamp)
-    if refreshed is not None:
-        yield REFRESH.sample(_seconds(refreshed, now))
-    yield Fact("package_sources", [_source_row(one) for one in lists[:100]])
     try:
-        simulation = apt.simulate(apt_get, run)
+        survey = ask()
     except Exception:
         yield KNOWN.sample(0)
+        yield from _restart(reboot, ())
         raise
-    yield KNOWN.sample(current)
-    updates = simulation.updates
-    offered = first_offered(updates, lists, recall(memory), now)
+    stale = staleness(survey, now, max_age, refresh)
+    doubts = [*survey.trouble, *stale]
+    yield KNOWN.sample(not doubts)
+    yield Fact("patches_status", "; ".join(doubts) or "known")
+    yield from _restart(reboot, survey.restart_for)
+    refreshed = _refreshed(survey)
+    if refreshed is not None:
+        yield REFRESH.sample(_seconds(refreshed, now))
+    if survey.last_install is not None:
+        yield LAST_INSTALL.sample(_seconds(survey.last_install, now))
+    offered = first_offered(survey.updates, recall(memory), now)
     remember(memory, offered)
-    yield from _counts(updates, offered, now, current=current)
-    yield HALF_CONFIGURED.sample(len(simulation.half_configured))
-    on_hold = apt.held(run)
-    yield HELD.sample(sum(update.name in on_hold for update in updates))
-    yield Fact("packages_waiting", _waiting(updates, on_hold))
+    yield from _counts(survey, offered, now, current=not doubts)
+    if survey.half_configured is not None:
+        yield HALF_CONFIGURED.sample(len(survey.half_configured))
+    yield HELD.sample(sum(update.held for update in survey.updates))
+    yield Fact("patches_security_told", survey.tells_security)
+    yield Fact("package_sources", [_source_row(one) for one in survey.sources[:100]])
+    yield Fact("packages_waiting", _waiting(survey.updates))
+    if survey.trouble:
+        raise CannotRead("; ".join(survey.trouble))
+
+
+def _restart(reboot: Reboot, restart_for: Sequence[str]) -> Iterator[Reading]:
+    """Yield whether a restart is pending and why, from the host and from its package manager."""
+    reasons = [reboot.reason] if reboot.pending or not restart_for else []
+    if restart_for:
+        reasons.append(f"updated since the start: {', '.join(restart_for)}")
+    if reboot.pending is not None or restart_for:
+        yield REBOOT.sample(bool(reboot.pending or restart_for))
+    yield Fact("reboot_reason", "; ".join(reasons))
 
 
 def _counts(
-    updates: Sequence[apt.Update], offered: Mapping[str, datetime], now: datetime, *, current: bool
+    survey: Survey, offered: Mapping[str, datetime], now: datetime, *, current: bool
 ) -> Iterator[Reading]:
     """Yield the counts and ages.  Old lists can show an update missing, never that none is."""
-    security = [update for update in updates if update.security]
-    other = [update for update in updates if not update.security]
-    for kind, some in (("security", security), ("other", other)):
+    security = [update for update in survey.updates if update.security]
+    kinds = {"unsorted": [*survey.updates]}
+    if survey.tells_security:
+        other = [update for update in survey.updates if not update.security]
+        kinds = {"security": security, "other": other}
+    for kind, some in kinds.items():
         if some or current:
             yield MISSING.sample(len(some), kind=kind)
-    for metric, some in ((OLDEST, [*updates]), (OLDEST_SECURITY, security)):
+    if survey.tells_severity and (security or current):
+        for grade in SEVERITIES:
+            grades = [update for update in security if (update.severity or "unrated") == grade]
+            yield SECURITY.sample(len(grades), severity=grade)
+    ages = [(OLDEST, [*survey.updates])]
+    if survey.tells_security:
+        ages.append((OLDEST_SECURITY, security))
+    for metric, some in ages:
         if some or current:
-            ages = [_seconds(offered[_key(update)], now) for update in some]
-            yield metric.sample(max(ages, default=0.0))
+            seconds = [_seconds(offered[key_of(update)], now) for update in some]
+            yield metric.sample(max(seconds, default=0.0))
 
 
-def _current(
-    lists: Sequence[apt.PackageList], stamp: datetime | None, now: datetime, max_age: timedelta
-) -> bool:
-    """Return whether the lists can vouch for "nothing is missing"."""
-    refreshed = apt.last_refresh(lists, stamp)
-    if refreshed is None or now - refreshed > max_age:
-        return False
-    return all(one.valid_until is None or one.valid_until > now for one in lists)
+def _refreshed(survey: Survey) -> datetime | None:
+    """Return when all lists were last compared: when the one longest ago was."""
+    if survey.refreshed is not None:
+        return survey.refreshed
+    checked = [one.checked for one in survey.sources]
+    known = [moment for moment in checked if moment is not None]
+    return min(known) if known and len(known) == len(checked) else None
 
 
-def first_offered(
-    updates: Iterable[apt.Update],
-    lists: Iterable[apt.PackageList],
-    seen: Mapping[str, datetime],
-    now: datetime,
-) -> dict[str, datetime]:
-    """Return since when each update has been on offer, at the latest, by name and version.
-
-    The list that offers it was made at a known date; on a later run that list has a newer date,
-    and what was `seen` before counts.
-    """
-    made = {one.origin: one.made for one in lists if one.made is not None}
-    result = {}
-    for update in updates:
-        moments = [made[origin] for origin in update.origins if origin in made]
-        if _key(update) in seen:
-            moments.append(seen[_key(update)])
-        result[_key(update)] = min([*moments, now])
-    return result
-
-
-def recall(memory: Path | None) -> dict[str, datetime]:
-    """Return what was remembered; nothing where the file is missing or damaged."""
-    if memory is None:
-        return {}
-    try:
-        kept = json.loads(memory.read_text("utf-8"))
-        return {name: datetime.fromtimestamp(seconds, UTC) for name, seconds in kept.items()}
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
-        return {}
-
-
-def remember(memory: Path | None, offered: Mapping[str, datetime]) -> None:
-    """Keep what is missing now and since when; without the right to write, keep nothing."""
-    if memory is None:
-        return
-    kept = {name: moment.timestamp() for name, moment in list(offered.items())[:_MOST_REMEMBERED]}
-    draft = memory.with_suffix(".new")
-    with contextlib.suppress(OSError):
-        draft.write_text(json.dumps(kept), "utf-8")
-        draft.replace(memory)
-
-
-def _key(update: apt.Update) -> str:
-    return f"{update.name} {update.offered}"
+def staleness(survey: Survey, now: datetime, max_age: timedelta, refresh: str) -> tuple[str, ...]:
+    """Return, in words, why the lists cannot vouch for "nothing is missing"."""
+    mend = f"run `{refresh}`, read its errors, and see that something runs it daily"
+    refreshed = _refreshed(survey)
+    if refreshed is None:
+        return (f"nothing tells when the package lists were last compared; {mend}",)
+    if now - refreshed > max_age:
+        days = (now - refreshed).days
+        return (f"the package lists were last compared {days} days ago; {mend}",)
+    expired = [one for one in survey.sources if one.valid_until and one.valid_until <= now]
+    if expired:
+        names = ", ".join(one.name for one in expired[:5])
+        return (f"{names}: past its own date, so the mirror is no longer updated; use another",)
+    return ()
 
 
 def _seconds(then: datetime, now: datetime) -> float:
     return max(0.0, (now - then).total_seconds())
 
 
-def _source_row(one: apt.PackageList) -> dict[str, str | int | float | bool | None]:
-    return {"origin": one.origin[:200], "security": apt.is_security(one.origin)}
+def _source_row(one: Source) -> dict[str, str | int | float | bool | None]:
+    return {"origin": one.name[:200], "security": one.security}
 
 
-def _waiting(
-    updates: Sequence[apt.Update], on_hold: frozenset[str]
-) -> list[dict[str, str | int | float | bool | None]]:
-    """Return the updates as a table, security first, cut at a bound."""
-    ordered = sorted(updates, key=lambda update: (not update.security, update.name))
+def _waiting(updates: Sequence[Update]) -> list[dict[str, str | int | float | bool | None]]:
+    """Return the updates as a table, security first, the worst before all, cut at a bound."""
+    grades = ["", *reversed(SEVERITIES)]
+    ordered = sorted(
+        updates,
+        key=lambda one: (not one.security, -grades.index(one.severity or ""), one.name),
+    )
     return [
         {
             "name": update.name,
             "installed": update.installed,
             "offered": update.offered,
             "security": update.security,
-            "held": update.name in on_hold,
+            "severity": update.severity,
+            "held": update.held,
+            "advisory": update.advisory,
         }
         for update in ordered[:_MOST_ROWS]
     ]
@@ -251,17 +325,20 @@ CHECK = Check(
     timeout=timedelta(minutes=3),
     metrics=(
         MISSING,
+        SECURITY,
         OLDEST,
         OLDEST_SECURITY,
         REFRESH,
+        LAST_INSTALL,
         KNOWN,
         HELD,
         HALF_CONFIGURED,
         REBOOT,
+        SUPPORT,
     ),
     component=Component("patches"),
     read_linux=read_linux,
-    read_windows=None,
+    read_windows=read_windows,
     in_child=True,
     options=(
         Option(
@@ -288,8 +365,10 @@ CHECK = Check(
                 ),
             },
             title="Security updates of {host} are overdue",
-            advice="Install them in the next maintenance window: `apt-get upgrade`.  The host's "
-            "page lists the packages; one on hold stays missing until `apt-mark unhold`.",
+            advice="Install them in the next maintenance window: `apt-get upgrade`, `dnf upgrade "
+            "--security`, `zypper patch`, or Windows Update.  The host's page lists them with the "
+            "vendor's grade; a held one stays missing until it is let go (`apt-mark unhold`, `dnf "
+            "versionlock delete`, `zypper removelock`, unhide it on Windows).",
         ),
         State(
             name="PatchStatusUnknown",
@@ -298,15 +377,30 @@ CHECK = Check(
             when=0,
             hold_for=timedelta(hours=24),
             title="Nobody can say which updates {host} is missing",
-            advice="Run `apt-get update` on {host} and read its errors: a repository that is gone, "
-            "a key that has expired, no way to the mirror.  Then let unattended-upgrades or a "
-            "timer run it daily.",
+            advice="The host's facts (patches_status) or the text of its last run name the reason. "
+            "Most often: a repository that is gone, a key that has expired, no way to the mirror, "
+            "or nothing that fetches the lists daily.  Run there, and read the errors: `apt-get "
+            "update`, `dnf makecache`, `zypper refresh`, `pacman -Syu`, `apk update`, or look for "
+            "updates in Windows' settings.",
+        ),
+        Threshold(
+            name="ReleaseUnsupported",
+            metric=SUPPORT,
+            severity=Severity.WARNING,
+            below=timedelta(days=60).total_seconds(),
+            clear_at=timedelta(days=61).total_seconds(),
+            levels={Severity.HIGH: Level(below=0, clear_at=timedelta(days=1).total_seconds())},
+            title="The release that {host} runs is near or past its end of support",
+            advice="From that day its maker publishes no more security fixes, and no check can "
+            "find them missing.  Plan the upgrade to the next release, or buy extended support.",
         ),
     ),
     panels=(
         Panel(MISSING),
         Panel(OLDEST_SECURITY),
         Panel(REFRESH),
+        Panel(SECURITY),
+        Panel(LAST_INSTALL),
         Panel(KNOWN, drawn_as="state"),
         Panel(REBOOT, drawn_as="state"),
     ),

@@ -29,6 +29,7 @@ from forewarn_checks.base import (
 from forewarn_checks.base.wire import FactScalar
 from forewarn_checks.linux.os_release import read_distribution
 from forewarn_checks.linux.reboot import Reboot, read_reboot
+from forewarn_checks.windows.reboot import read_reboot as read_windows_reboot
 
 UPTIME = Metric("uptime_seconds", Unit.SECONDS, "Time since the host started.")
 REBOOT_PENDING = Metric(
@@ -75,7 +76,7 @@ def read_windows(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it ha
     )
     yield Fact("os_version", version)
     yield Fact("os_id", "windows")
-    yield from _readings(time.time() - psutil.boot_time(), version, _reboot_windows())
+    yield from _readings(time.time() - psutil.boot_time(), version, read_windows_reboot())
 
 
 def _readings(seconds: float, kernel: str, reboot: Reboot) -> Iterator[Reading]:
@@ -123,37 +124,6 @@ def _is_reachable(text: str) -> bool:
     except ValueError:
         return False
     return not (address.is_loopback or address.is_link_local or address.is_unspecified)
-
-
-# Left out: PendingFileRenameOperations.  Any uninstaller leaves one, with nothing to restart for.
-_REBOOT_KEYS = (
-    (
-        r"SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
-        "asked for by component servicing",
-    ),
-    (
-        r"SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired",
-        "asked for by Windows Update",
-    ),
-)
-
-
-def _reboot_windows() -> Reboot:
-    """Return whether one of the registry keys exists that Windows sets for a restart."""
-    if sys.platform != "win32":
-        raise WrongSystem
-    import winreg
-
-    for path, reason in _REBOOT_KEYS:
-        access = winreg.KEY_READ | winreg.KEY_WOW64_64KEY
-        try:
-            winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path, 0, access).Close()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            return Reboot(None, f"unknown: the registry could not be read: {error}")
-        return Reboot(True, reason)
-    return Reboot(False, "nothing asks for it")
 
 
 CHECK = Check(

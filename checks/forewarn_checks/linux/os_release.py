@@ -10,11 +10,18 @@ _PLACES = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What ``os-release`` says; its own defaults where it says nothing."""
+    """What ``os-release`` says; its own defaults where it says nothing.
+
+    `like` are the ids of what it was made from, the nearest first; `support_end` is the day
+    (YYYY-MM-DD) after which its maker publishes no more fixes.
+    """
 
     id: str = "linux"
     name: str = "Linux"
     version: str = ""
+    like: tuple[str, ...] = ()
+    codename: str = ""
+    support_end: str = ""
 
 
 def parse_os_release(text: str) -> Distribution:
@@ -33,6 +40,9 @@ def parse_os_release(text: str) -> Distribution:
         name=values.get("NAME") or "Linux",
         # rolling distributions have no version; a testing release at least has a code name
         version=values.get("VERSION_ID") or values.get("VERSION_CODENAME") or "",
+        like=tuple(values.get("ID_LIKE", "").split()),
+        codename=values.get("VERSION_CODENAME", ""),
+        support_end=values.get("SUPPORT_END", ""),
     )
 
 

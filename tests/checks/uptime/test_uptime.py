@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize(
     ("case", "distribution"),
     [
-        ("debian_12", Distribution("debian", "Debian GNU/Linux", "12")),
-        ("debian_testing", Distribution("debian", "Debian GNU/Linux", "trixie")),
+        ("debian_12", Distribution("debian", "Debian GNU/Linux", "12", codename="bookworm")),
+        ("debian_testing", Distribution("debian", "Debian GNU/Linux", "trixie", codename="trixie")),
         ("arch", Distribution("arch", "Arch Linux", "")),
     ],
 )

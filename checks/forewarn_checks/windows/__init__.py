@@ -1,0 +1,1 @@
+"""What Windows says in its registry, as values.  Readers only; no check in here."""
