@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from forewarn_checks import smart
 from forewarn_checks.base import Growth, Severity
-from forewarn_collector.counting import is_about
 from forewarn_collector.rules.book import BookedRule, declared
 from forewarn_collector.rules.counters import Counter, count
+from forewarn_collector.rules.growth import is_about
 from forewarn_collector.rules.kind import OK, Alert, Observation
 from forewarn_collector.rules.step import EventKind, step
 

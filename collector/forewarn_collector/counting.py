@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from forewarn_checks.base import Growth
 from forewarn_collector.judgement import AlertId, Judgement
 from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.rules.growth import is_about
 from forewarn_collector.rules.kind import AlertState, Observation
 from forewarn_collector.rules.tally import Counted, Moment
 from forewarn_collector.samples import Shape
@@ -49,11 +50,6 @@ def judge_growth(
 def observation(moment: Moment) -> Observation:
     """Return a moment as a rule of growth sees it."""
     return Observation(moment.at, 0.0, received=moment.received, counters=moment.counters)
-
-
-def is_about(rule: Growth, labels: Mapping[str, str]) -> bool:
-    """Say whether the rule's `where` picks a component with these labels."""
-    return all(labels.get(name) == value for name, value in rule.where.items())
 
 
 def _readings(

@@ -93,9 +93,10 @@ def marks(_rule: Growth) -> Marks:
 
 
 def explain(rule: Growth) -> str:
-    """Return e.g. ``high when within 30d smart_pending_sectors grew by 2``."""
+    """Return e.g. ``high where type is hdd when within 30d smart_pending_sectors grew by 2``."""
     clauses = ", or ".join(_said(increase) for increase in rule.any_of)
-    return f"{rule.severity} when within {write_duration(rule.window)} {clauses}"
+    where = "".join(f" where {name} is {value}" for name, value in rule.where.items())
+    return f"{rule.severity}{where} when within {write_duration(rule.window)} {clauses}"
 
 
 def _said(increase: Increase) -> str:

@@ -53,7 +53,8 @@ def play(
 ) -> tuple[list[AlertState], list[Event]]:
     """Read counters on some days; return the state after each and everything told."""
     counters: dict[str, Counter] = {}
-    alert, states, told = OK, [], []
+    alert, states = OK, list[AlertState]()
+    told: list[Event] = []
     for day, values in days:
         at = round(day * DAY)
         for metric, value in values.items():
@@ -152,7 +153,7 @@ def test_growth_is_the_sum_of_what_rose(readings: list[tuple[int, int]]) -> None
 
 @given(READINGS)
 def test_memory_is_bounded_and_forgets_nothing_early(readings: list[tuple[int, int]]) -> None:
-    counter, rises, newest = None, [], None
+    counter, rises, newest = None, list[tuple[int, float]](), None
     for at, value in dated(readings):
         counter = count(counter, at, value)
         assert len(counter.rises) <= MOST_RISES
