@@ -5,7 +5,7 @@ import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +22,9 @@ from pydantic import (
     ValidationError,
 )
 
-from forewarn_collector import selector
+from forewarn_collector import clock, selector
 from forewarn_collector.destinations import all_destinations, secrets_of
+from forewarn_collector.routing import Routing
 from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
 from forewarn_collector.rules.change import (
     Adjustment,
@@ -32,6 +33,19 @@ from forewarn_collector.rules.change import (
     LevelChange,
     RuleChange,
     ScopeChange,
+)
+from forewarn_collector.sla.policy import Policies
+from forewarn_collector.ticket_config import (
+    BadTickets,
+    CalendarTable,
+    RouteTable,
+    SlaTable,
+    StepTable,
+    TargetTable,
+    TeamTable,
+    calendars_of,
+    policies_of,
+    routing_of,
 )
 from forewarn_collector.toml_place import line_of, resolves, write_path
 
@@ -127,6 +141,10 @@ class _Written(_Table):
     )
     retention: Retention = Field(default_factory=lambda: Retention())
     proxy: Proxy = Field(default_factory=lambda: Proxy())
+    calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
+    sla: Mapping[str, SlaTable] = Field(default_factory=dict)
+    teams: Mapping[str, TeamTable] = Field(default_factory=dict)
+    routes: tuple[RouteTable, ...] = ()
     rules: Mapping[str, RuleChange] = Field(default_factory=dict)
     groups: Mapping[str, Group] = Field(default_factory=dict)
 
@@ -163,6 +181,18 @@ def book_of(config: CollectorConfig) -> RuleBook:
     return RuleBook(declared(), config.rules, groups)
 
 
+def promises_of(config: CollectorConfig, now: datetime) -> tuple[Policies, Routing]:
+    """Return what is promised to whom, and who gets which tickets.
+
+    Holidays are those of the years around `now`.  Raises BadTickets, which `load` has ruled out.
+    """
+    calendars = calendars_of(config.calendars, now)
+    return (
+        policies_of(config.sla, calendars),
+        routing_of(config.routes, config.teams, calendars),
+    )
+
+
 def load(directory: Path) -> CollectorConfig:
     """Return what the files of an instance say.
 
@@ -182,7 +212,8 @@ def load(directory: Path) -> CollectorConfig:
     )
     try:
         book = book_of(config)
-    except BadRule as bad:
+        promises_of(config, clock.now())
+    except (BadRule, BadTickets) as bad:
         raise sources.error(bad.path, str(bad)) from None
     loose = tuple(warning for _, warning in entries if warning)
     return config.model_copy(update={"warnings": (*loose, *book.warnings)})
@@ -369,6 +400,12 @@ _KEYS = sorted(
             Retention,
             Proxy,
             Group,
+            CalendarTable,
+            SlaTable,
+            TargetTable,
+            StepTable,
+            TeamTable,
+            RouteTable,
             DestinationEntry,
             Adjustment,
             ScopeChange,

@@ -99,7 +99,9 @@ def read_settings(directory: Path) -> Settings:
     """Return what the files of an instance say now.  Raises ConfigError."""
     loaded = config.load(directory)
     names = tuple(entry.name for entry in loaded.destinations)
-    return Settings(loaded, config.book_of(loaded), Telling(names, loaded.ticket_url))
+    policies, routing = config.promises_of(loaded, clock.now())
+    telling = Telling(names, loaded.ticket_url, policies, routing)
+    return Settings(loaded, config.book_of(loaded), telling)
 
 
 def create(directory: Path, *, agents: str, operators: str, url: str, now: datetime) -> str:

@@ -21,9 +21,23 @@ _MATRIX = {
 }
 
 
+def computed(impact: int, urgency: int) -> str:
+    """Return P1 to P5 for an impact and an urgency of 1 (the most) to 3."""
+    return _MATRIX[impact, urgency]
+
+
+def urgency_of(severity: Severity) -> int:
+    """Return how soon something must be done, 1 to 3."""
+    return _URGENCY[severity]
+
+
+def impact_of(host_class: str, tags: Collection[str] = ()) -> int:
+    """Return how many suffer from a host's trouble, 1 to 3: its class and tags tell."""
+    if BUSINESS_CRITICAL in tags:
+        return 1
+    return 2 if host_class == "server" else 3
+
+
 def priority(severity: Severity, host_class: str, tags: Collection[str] = ()) -> str:
     """Return P1 to P5: the class of the host gives the impact, the severity the urgency."""
-    impact = 2 if host_class == "server" else 3
-    if BUSINESS_CRITICAL in tags:
-        impact = 1
-    return _MATRIX[impact, _URGENCY[severity]]
+    return computed(impact_of(host_class, tags), urgency_of(severity))

@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from forewarn_checks.base import FactValue
 from forewarn_collector import certificates, clock, control
 from forewarn_collector.api.app import operators_app
+from forewarn_collector.attending import attend_all
 from forewarn_collector.background import Task, stop_all
 from forewarn_collector.certificates import Files
 from forewarn_collector.config import CollectorConfig, ConfigError, split_address
@@ -46,6 +47,7 @@ from forewarn_collector.state.hosts import Hosts, record_facts, revoke
 
 JUDGE_EVERY = timedelta(seconds=5)
 DELIVER_EVERY = timedelta(seconds=1)
+ATTEND_EVERY = timedelta(seconds=10)
 SEAL_EVERY = timedelta(minutes=5)
 COMPACT_EVERY = timedelta(hours=1)
 RENEW_EVERY = timedelta(hours=12)
@@ -222,9 +224,13 @@ def _tasks(line: Line, store: DuckSampleStore) -> list[Task]:
         if gone:
             log.info("old readings forgotten", files=gone)
 
+    def attend() -> None:
+        attend_all(line.collector.database, now(), line.collector.telling)
+
     return [
         Task("judge", JUDGE_EVERY, lambda: _discard(line.engine.pass_(now())), last_turn=True),
         Task("deliver", DELIVER_EVERY, lambda: _discard(line.courier.deliver_due(now()))),
+        Task("attend", ATTEND_EVERY, attend),
         Task("seal", SEAL_EVERY, lambda: _discard(store.seal())),
         Task("compact", COMPACT_EVERY, forget),
         Task("renew", RENEW_EVERY, line.renew),

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from forewarn_collector.clock import rfc3339
+from forewarn_collector.sla.shown import Sla, sla_json
 from forewarn_collector.text import plain
 from forewarn_collector.tickets import Kind
 
@@ -23,6 +24,14 @@ class CarriedEpisode:
     opened_at: datetime
     closed_at: datetime | None
     evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLink:
+    """Where a ticket's service report is, and the hash of its bytes."""
+
+    url: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,11 @@ class TicketBody:
     opened_at: datetime
     closed_at: datetime | None
     episodes: Sequence[CarriedEpisode]
+    waiting_for: str | None = None
+    team: str | None = None
+    description: str = ""
+    sla: Sla | None = None
+    report: ReportLink | None = None
 
 
 def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
@@ -69,7 +83,11 @@ def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
         "opened_at": rfc3339(ticket.opened_at),
         "closed_at": None if ticket.closed_at is None else rfc3339(ticket.closed_at),
         "url": ticket.url,
-        "report": None,
+        "waiting_for": ticket.waiting_for,
+        "team": None if ticket.team is None else plain(ticket.team),
+        "description": plain(ticket.description, 2000),
+        "sla": None if ticket.sla is None else sla_json(ticket.sla),
+        "report": None if ticket.report is None else asdict(ticket.report),
     }
     return _json({"type": str(kind), "timestamp": rfc3339(now), "data": {"ticket": told}})
 

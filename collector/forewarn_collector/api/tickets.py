@@ -14,6 +14,7 @@ from forewarn_collector.queries.alerts import AlertPage, list_alerts
 from forewarn_collector.queries.scope import FIRING_STATES
 from forewarn_collector.queries.tickets import TicketPage, Which, find_ticket, list_tickets
 from forewarn_collector.state import tickets as state
+from forewarn_collector.state import work
 from forewarn_collector.state.tickets import Conflict, NotFound, Ticket
 
 
@@ -69,14 +70,20 @@ def get_tickets(
     """Return tickets, newest first, without their history."""
     with collector.database.read() as connection:
         return list_tickets(
-            connection, asker, picked(select), which=state, limit=limit, cursor=cursor
+            connection,
+            asker,
+            picked(select),
+            which=state,
+            limit=limit,
+            cursor=cursor,
+            now=collector.now(),
         )
 
 
 def get_ticket(number: Number, asker: Asker, collector: Here) -> Ticket:
     """Return one ticket with its events and episodes."""
     with collector.database.read() as connection:
-        ticket = find_ticket(connection, asker, number)
+        ticket = find_ticket(connection, asker, number, collector.now())
     if ticket is None:
         raise missing()
     return ticket
@@ -84,22 +91,22 @@ def get_ticket(number: Number, asker: Asker, collector: Here) -> Ticket:
 
 def acknowledge_ticket(number: Number, asker: Asker, collector: Here) -> Ticket:
     """Take a ticket into work; it becomes one's own if it is nobody's."""
-    return change_ticket(number, asker, collector, state.acknowledge)
+    return change_ticket(number, asker, collector, work.acknowledge)
 
 
 def assign_ticket(number: Number, body: Assignment, asker: Asker, collector: Here) -> Ticket:
     """Give a ticket to somebody."""
-    return change_ticket(number, asker, collector, state.assign, assignee=body.assignee)
+    return change_ticket(number, asker, collector, work.assign, assignee=body.assignee)
 
 
 def note_ticket(number: Number, body: Remark, asker: Asker, collector: Here) -> Ticket:
     """Add a note, to a closed ticket, too."""
-    return change_ticket(number, asker, collector, state.note, text=body.text)
+    return change_ticket(number, asker, collector, work.note, text=body.text)
 
 
 def resolve_ticket(number: Number, body: Remark, asker: Asker, collector: Here) -> Ticket:
     """Say that the work is done; the ticket closes once nothing of it fires."""
-    return change_ticket(number, asker, collector, state.resolve, text=body.text)
+    return change_ticket(number, asker, collector, work.resolve, text=body.text)
 
 
 def change_ticket(
@@ -107,19 +114,20 @@ def change_ticket(
     asker: Principal,
     collector: Collector,
     change: Callable[..., None],
-    **said: str,
+    **said: str | None,
 ) -> Ticket:
-    """Do one of the changes of `state.tickets` in a transaction, and return the ticket after it.
+    """Do one of the changes of `state.work` in a transaction, and return the ticket after it.
 
     Raises Problem 404 or 409.
     """
+    now = collector.now()
     with collector.database.write() as connection:
         try:
             change(
                 connection,
                 number,
                 actor=asker.name,
-                now=collector.now(),
+                now=now,
                 clients=asker.clients,
                 telling=collector.telling,
                 **said,
@@ -128,4 +136,4 @@ def change_ticket(
             raise missing() from None
         except Conflict as conflict:
             raise Problem(409, str(conflict)) from None
-        return state.get(connection, number, clients=asker.clients)
+        return state.get(connection, number, clients=asker.clients, now=now)

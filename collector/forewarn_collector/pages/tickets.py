@@ -31,6 +31,7 @@ from forewarn_collector.queries.tickets import (
     list_tickets,
 )
 from forewarn_collector.state import tickets as state
+from forewarn_collector.state import work
 from forewarn_collector.state.tickets import OPEN_STATES, Episode, Ticket
 
 TICKETS = 50
@@ -162,26 +163,26 @@ def get_ticket(number: Number, request: Request, asker: Asker, collector: Here) 
 
 def post_acknowledge(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
     """Take the ticket into work."""
-    return _change(request, number, asker, collector, state.acknowledge)
+    return _change(request, number, asker, collector, work.acknowledge)
 
 
 def post_assign(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
     """Make the ticket one's own."""
-    return _change(request, number, asker, collector, state.assign, assignee=asker.name)
+    return _change(request, number, asker, collector, work.assign, assignee=asker.name)
 
 
 def post_note(
     number: Number, request: Request, asker: Asker, collector: Here, text: Remark = ""
 ) -> Response:
     """Add a note."""
-    return _say(request, number, asker, collector, state.note, text)
+    return _say(request, number, asker, collector, work.note, text)
 
 
 def post_resolve(
     number: Number, request: Request, asker: Asker, collector: Here, text: Remark = ""
 ) -> Response:
     """Say that the work is done."""
-    return _say(request, number, asker, collector, state.resolve, text)
+    return _say(request, number, asker, collector, work.resolve, text)
 
 
 def _say(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, Select, func, select
@@ -15,7 +16,7 @@ from forewarn_collector.state.tickets import OPEN_STATES, NotFound, Ticket
 
 
 class Which(StrEnum):
-    """Which tickets a list holds: those not closed, all, or those of one state."""
+    """Which tickets a list holds: those not over, all, or those of one state."""
 
     OPEN = "open"
     ALL = "all"
@@ -25,6 +26,7 @@ class Which(StrEnum):
     WAITING = "waiting"
     RESOLVED = "resolved"
     CLOSED = "closed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,11 @@ def list_tickets(
     priorities: Sequence[str] | None = None,
     limit: int = 100,
     cursor: str | None = None,
+    now: datetime | None = None,
 ) -> TicketPage:
     """Return up to `limit` tickets of the picked hosts, newest first, without their history.
+
+    `now` is the moment their clocks are read at; without it, that of their last change.
 
     Site tickets, which have no host, are only in lists without a selector.  Raises BadCursor.
     """
@@ -60,6 +65,7 @@ def list_tickets(
         priorities=priorities,
         before=before,
         limit=limit + 1,
+        now=now,
     )
     if len(found) <= limit:
         return TicketPage(tuple(found), None)
@@ -73,10 +79,12 @@ def pressing_tickets(
     return tuple(state.pressing(connection, clients=principal.clients, limit=limit))
 
 
-def find_ticket(connection: Connection, principal: Principal, number: int) -> Ticket | None:
+def find_ticket(
+    connection: Connection, principal: Principal, number: int, now: datetime | None = None
+) -> Ticket | None:
     """Return one ticket with its history and episodes."""
     try:
-        return state.get(connection, number, clients=principal.clients)
+        return state.get(connection, number, clients=principal.clients, now=now)
     except NotFound:
         return None
 

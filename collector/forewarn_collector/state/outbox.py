@@ -5,12 +5,16 @@ leave in the order of their ids, so that a close never overtakes its open.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
 from forewarn_collector.clock import uuid7
+from forewarn_collector.routing import Routing
+from forewarn_collector.sla.policy import Policies
+from forewarn_collector.sla.shown import Sla, read_sla
+from forewarn_collector.state import promises
 from forewarn_collector.state.tables import (
     clients,
     destination_health,
@@ -18,10 +22,11 @@ from forewarn_collector.state.tables import (
     external_references,
     hosts,
     outbox,
+    service_reports,
     sites,
     tickets,
 )
-from forewarn_collector.ticket_body import CarriedEpisode, TicketBody, write
+from forewarn_collector.ticket_body import CarriedEpisode, ReportLink, TicketBody, write
 from forewarn_collector.tickets import Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,10 +34,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Whom to tell: names of destinations, and what the address of a ticket begins with."""
+    """What a change of a ticket sets off.
+
+    Whom to tell: names of destinations, and what the address of a ticket begins with.  What is
+    promised about a new one, and whose it becomes.
+    """
 
     destinations: tuple[str, ...] = ()
     ticket_url: str = ""
+    policies: Policies = field(default_factory=Policies)
+    routing: Routing = field(default_factory=Routing)
 
 
 def tell(
@@ -44,10 +55,40 @@ def tell(
     """
     if not telling.destinations:
         return
-    client_id, body = _body(connection, ticket_id, kind, now, telling)
+    client_id, ticket = _ticket(connection, ticket_id, now, telling)
+    body = write(kind, ticket, now)
+    _put(connection, ticket_id, client_id, kind, body, now=now, telling=telling)
+
+
+def tell_new(
+    connection: Connection,
+    ticket_id: str,
+    client_id: str,
+    ticket: TicketBody,
+    *,
+    now: datetime,
+    telling: Telling,
+) -> None:
+    """Tell of a ticket that was opened in this very transaction, and is known whole."""
+    body = write(Kind.OPENED, ticket, now)
+    _put(connection, ticket_id, client_id, Kind.OPENED, body, now=now, telling=telling, first=True)
+
+
+def _put(
+    connection: Connection,
+    ticket_id: str,
+    client_id: str,
+    kind: Kind,
+    body: str,
+    *,
+    now: datetime,
+    telling: Telling,
+    first: bool = False,
+) -> None:
+    """Queue one body for every destination; `first`: there can be nothing before it."""
     message_id: str | None = None
     for destination in telling.destinations:
-        last = _last(connection, destination, ticket_id)
+        last = None if first else _last(connection, destination, ticket_id)
         if kind is Kind.UPDATED and last is not None and _is_untried_update(last):
             changed = update(outbox).where(outbox.c.id == last["id"])
             connection.execute(changed.values(body=body))
@@ -314,10 +355,10 @@ def drop(connection: Connection, ids: Sequence[str], now: datetime) -> int:
 # -- rows ----------------------------------------------------------------------------------------
 
 
-def _body(
-    connection: Connection, ticket_id: str, kind: Kind, now: datetime, telling: Telling
-) -> tuple[str, str]:
-    """Return the client's id and the message about a ticket as it is in this transaction."""
+def _ticket(
+    connection: Connection, ticket_id: str, now: datetime, telling: Telling
+) -> tuple[str, TicketBody]:
+    """Return the client's id and a ticket as it is in this transaction."""
     row = (
         connection.execute(
             select(
@@ -340,7 +381,7 @@ def _body(
         .order_by(episodes.c.opened_at.desc())
         .limit(20)
     )
-    ticket = TicketBody(
+    return row["client_id"], TicketBody(
         key=row["key"],
         number=row["number"],
         title=row["title"],
@@ -367,8 +408,31 @@ def _body(
             )
             for one in connection.execute(carried).mappings()
         ],
+        waiting_for=row["waiting_for"],
+        team=row["team"],
+        description=row["description"],
+        sla=sla_of(connection, row, now),
+        report=_report(connection, row, telling),
     )
-    return row["client_id"], write(kind, ticket, now)
+
+
+def sla_of(connection: Connection, row: RowMapping, now: datetime) -> Sla | None:
+    """Return how the clocks of a ticket's row stand; None where nothing was promised."""
+    if row["promise"] is None:
+        return None
+    policy = promises.kept(connection, row["promise"])
+    return read_sla(row["clocks"], policy, row["priority"], now)
+
+
+def _report(connection: Connection, row: RowMapping, telling: Telling) -> ReportLink | None:
+    """Return where the report of a closed ticket is."""
+    if row["closed_at"] is None:
+        return None
+    newest = select(service_reports.c.sha256).where(service_reports.c.ticket_id == row["id"])
+    sha256 = connection.execute(newest.order_by(service_reports.c.id.desc()).limit(1)).scalar()
+    if sha256 is None:
+        return None
+    return ReportLink(f"{telling.ticket_url}{row['number']}/report", sha256)
 
 
 def _last(connection: Connection, destination: str, ticket_id: str) -> RowMapping | None:

@@ -167,6 +167,15 @@ alerts = Table(
     Column("changed_at", Moment, nullable=False),
 )
 
+# What was promised when tickets were opened: a policy with its calendars, by a hash of them.
+promises = Table(
+    "promises",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
 tickets = Table(
     "tickets",
     metadata,
@@ -180,15 +189,27 @@ tickets = Table(
     Column("component", String(400), nullable=False, default=""),
     Column("title", String(300), nullable=False),
     Column("state", String(20), nullable=False, index=True),
-    Column("condition", String(10), nullable=False),  # firing cleared stale
+    Column("waiting_for", String(20)),  # customer vendor maintenance parts; null unless waiting
+    Column("condition", String(10), nullable=False),  # firing cleared stale reported
     Column("severity", String(10), nullable=False),
+    Column("impact", Integer, nullable=False, default=2),  # 1 to 3, 1 is the most
+    Column("urgency", Integer, nullable=False, default=3),
     Column("priority", String(2), nullable=False),
+    Column("priority_by", String(100)),  # who set it by hand; it then stays
     Column("assignee", String(100)),
+    Column("team", String(100)),
+    Column("description", Text, nullable=False, default=""),  # of tickets opened by hand
     Column("opened_at", Moment, nullable=False),
     Column("first_response_at", Moment),
+    Column("cleared_at", Moment),
     Column("resolved_at", Moment),
     Column("closed_at", Moment),
     Column("changed_at", Moment, nullable=False),
+    Column("promise", ForeignKey("promises.version")),
+    _json("clocks", list),  # as they were at changed_at; made from the events
+    Column("response_due_at", Moment),
+    Column("resolution_due_at", Moment),
+    Column("wake_at", Moment, index=True),  # when it must be looked at again
 )
 
 episodes = Table(
@@ -217,6 +238,38 @@ ticket_events = Table(
     Column("actor", String(100), nullable=False),  # a person's name, or "forewarn"
     Column("kind", String(40), nullable=False),
     _json("data", dict),
+    _json("sets", dict),  # state, waiting_for, priority, assignee, team: what it made of them
+)
+
+# Whose turn it is in a team.
+team_turns = Table(
+    "team_turns",
+    metadata,
+    Column("team", String(100), primary_key=True),
+    Column("member", String(100), nullable=False),
+)
+
+# Calls of other tools that were taken: a repeated one finds the ticket it opened.
+inbound_messages = Table(
+    "inbound_messages",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("message_id", String(200), primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False),
+    Column("received_at", Moment, nullable=False),
+)
+
+# What was seen and done, as told at a close; each names the hash of its client's one before.
+service_reports = Table(
+    "service_reports",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    _client(),
+    Column("made_at", Moment, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("previous", String(64), nullable=False),
 )
 
 # Every date that was forecast, so that it can be held against what came.

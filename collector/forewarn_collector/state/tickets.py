@@ -1,10 +1,9 @@
-"""What people do with tickets, and what they ask of them.  All SQL of it is in here.
+"""What people ask of tickets.  All SQL of it is in here; `work` is what they do with them.
 
-Every change is one row more in the ticket's history and one message to every destination, in
-the caller's transaction.  `clients` are the ids of those a person may see, None for all.
+`clients` are the ids of those a person may see, None for all.
 
     NotFound     there is no such ticket, or not for this person
-    Conflict     the ticket is not in a state that allows it
+    Conflict     the ticket is not in a state that allows what is asked
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,10 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, select
 
+from forewarn_collector.sla.shown import Sla
 from forewarn_collector.state import outbox
-from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import (
     clients as clients_table,
 )
@@ -27,7 +26,6 @@ from forewarn_collector.state.tables import (
     ticket_events,
     tickets,
 )
-from forewarn_collector.tickets import Kind
 
 Clients = Collection[str] | None
 LONGEST_NOTE = 10_000
@@ -42,6 +40,7 @@ class TicketState(StrEnum):
     WAITING = "waiting"
     RESOLVED = "resolved"
     CLOSED = "closed"
+    CANCELLED = "cancelled"  # a false alarm
 
 
 OPEN_STATES = (
@@ -91,7 +90,8 @@ class Episode:
 class Ticket:
     """A ticket as people see it.  Client, site and host are names; `host_id` is None for a site's.
 
-    `events` (oldest first) and `episodes` are filled by `get` alone.
+    `events` (oldest first) and `episodes` are filled by `get` alone.  `sla` is None where nothing
+    was promised; its remaining seconds are of the moment that was asked for, else of `changed_at`.
     """
 
     id: str
@@ -99,9 +99,13 @@ class Ticket:
     key: str
     title: str
     state: TicketState
-    condition: str  # firing | cleared | stale
+    waiting_for: str | None
+    condition: str  # firing | cleared | stale | reported
     severity: str
+    impact: int
+    urgency: int
     priority: str
+    priority_by: str | None
     client_id: str
     client: str
     site: str
@@ -109,11 +113,15 @@ class Ticket:
     host: str
     component: str
     assignee: str | None
+    team: str | None
+    description: str
     opened_at: datetime
     first_response_at: datetime | None
+    cleared_at: datetime | None
     resolved_at: datetime | None
     closed_at: datetime | None
     changed_at: datetime
+    sla: Sla | None
     episodes: tuple[Episode, ...] = ()
     events: tuple[TicketEvent, ...] = ()
 
@@ -131,6 +139,7 @@ def find(
     priorities: Sequence[str] | None = None,
     before: int | None = None,
     limit: int = 100,
+    now: datetime | None = None,
 ) -> list[Ticket]:
     """Return tickets, the newest first; `before` is the lowest number of the page before.
 
@@ -147,10 +156,12 @@ def find(
         query = query.where(tickets.c.host_id.in_(among))
     if before is not None:
         query = query.where(tickets.c.number < before)
-    return [_ticket(row) for row in connection.execute(query).mappings()]
+    return [_ticket(connection, row, now) for row in connection.execute(query).mappings()]
 
 
-def pressing(connection: Connection, *, clients: Clients, limit: int = 10) -> list[Ticket]:
+def pressing(
+    connection: Connection, *, clients: Clients, limit: int = 10, now: datetime | None = None
+) -> list[Ticket]:
     """Return the tickets somebody ought to see to first: open ones, by priority, then by age.
 
     Those that say their work is done, and wait for the condition to clear, are left out.
@@ -162,12 +173,14 @@ def pressing(connection: Connection, *, clients: Clients, limit: int = 10) -> li
         .order_by(tickets.c.priority, tickets.c.number)
         .limit(limit)
     )
-    return [_ticket(row) for row in connection.execute(query).mappings()]
+    return [_ticket(connection, row, now) for row in connection.execute(query).mappings()]
 
 
-def get(connection: Connection, number: int, *, clients: Clients) -> Ticket:
+def get(
+    connection: Connection, number: int, *, clients: Clients, now: datetime | None = None
+) -> Ticket:
     """Return one ticket with its episodes and its history.  Raises NotFound."""
-    row = _row(connection, number, clients)
+    row = row_of(connection, number, clients)
     carried = select(episodes).where(episodes.c.ticket_id == row["id"]).order_by(episodes.c.id)
     history = (
         select(ticket_events)
@@ -175,126 +188,11 @@ def get(connection: Connection, number: int, *, clients: Clients) -> Ticket:
         .order_by(ticket_events.c.id)
     )
     return _ticket(
+        connection,
         row,
+        now,
         tuple(_episode(one) for one in connection.execute(carried).mappings()),
         tuple(_event(one) for one in connection.execute(history).mappings()),
-    )
-
-
-# -- doing ---------------------------------------------------------------------------------------
-
-
-def acknowledge(
-    connection: Connection,
-    number: int,
-    *,
-    actor: str,
-    now: datetime,
-    clients: Clients,
-    telling: Telling,
-) -> None:
-    """Take a new ticket into work; `actor` becomes its assignee if it has none.
-
-    Raises NotFound, or Conflict when it is resolved or closed.
-    """
-    row = _row(connection, number, clients)
-    _must_be_open(row, "acknowledged")
-    values = {
-        "state": TicketState.IN_PROGRESS,
-        "assignee": row["assignee"] or actor,
-        **_first_response(row, now),
-    }
-    _change(connection, row, values, now)
-    _record(connection, row, "acknowledged", {}, actor=actor, now=now, telling=telling)
-
-
-def assign(
-    connection: Connection,
-    number: int,
-    *,
-    assignee: str,
-    actor: str,
-    now: datetime,
-    clients: Clients,
-    telling: Telling,
-) -> None:
-    """Give a ticket to somebody.  Raises NotFound, or Conflict when it is resolved or closed."""
-    row = _row(connection, number, clients)
-    _must_be_open(row, "assigned")
-    state = row["state"] if row["state"] != TicketState.NEW else TicketState.ASSIGNED
-    values = {"state": state, "assignee": assignee[:100], **_first_response(row, now)}
-    _change(connection, row, values, now)
-    data = {"from": row["assignee"], "to": assignee[:100]}
-    _record(connection, row, "assigned", data, actor=actor, now=now, telling=telling)
-
-
-def note(
-    connection: Connection,
-    number: int,
-    *,
-    text: str,
-    actor: str,
-    now: datetime,
-    clients: Clients,
-    telling: Telling,
-) -> None:
-    """Add a note of at most 10,000 characters, to closed tickets, too.  Raises NotFound."""
-    row = _row(connection, number, clients)
-    _change(connection, row, _first_response(row, now), now)
-    data = {"text": text[:LONGEST_NOTE]}
-    _record(connection, row, "note", data, actor=actor, now=now, telling=telling)
-
-
-def resolve(
-    connection: Connection,
-    number: int,
-    *,
-    text: str,
-    actor: str,
-    now: datetime,
-    clients: Clients,
-    telling: Telling,
-) -> None:
-    """Say that the work is done.  It closes once nothing of it fires any more, at once if so.
-
-    Raises NotFound, or Conflict when it is resolved or closed already.
-    """
-    row = _row(connection, number, clients)
-    _must_be_open(row, "resolved")
-    values = {"state": TicketState.RESOLVED, "resolved_at": now, **_first_response(row, now)}
-    _change(connection, row, values, now)
-    data = {"text": text[:LONGEST_NOTE]}
-    still = select(episodes.c.id).where(
-        episodes.c.ticket_id == row["id"], episodes.c.closed_at.is_(None)
-    )
-    if connection.execute(still.limit(1)).first() is not None:
-        _record(connection, row, "resolved", data, actor=actor, now=now, telling=telling)
-        return
-    record(connection, row, "resolved", data, actor=actor, now=now)
-    _change(connection, row, {"state": TicketState.CLOSED, "closed_at": now}, now)
-    record(connection, row, "closed", {}, actor=actor, now=now)
-    outbox.tell(connection, row["id"], Kind.CLOSED, now=now, telling=telling)
-
-
-def record(
-    connection: Connection,
-    ticket: RowMapping | Mapping[str, Any],
-    kind: str,
-    data: Mapping[str, Any],
-    *,
-    actor: str,
-    now: datetime,
-) -> None:
-    """Append to a ticket's history; `ticket` needs its id and client_id."""
-    connection.execute(
-        insert(ticket_events).values(
-            ticket_id=ticket["id"],
-            client_id=ticket["client_id"],
-            at=now,
-            actor=actor[:100],
-            kind=kind,
-            data=dict(data),
-        )
     )
 
 
@@ -316,7 +214,8 @@ def _scoped(clients: Clients) -> Select[Any]:
     return query if clients is None else query.where(tickets.c.client_id.in_(list(clients)))
 
 
-def _row(connection: Connection, number: int, clients: Clients) -> RowMapping:
+def row_of(connection: Connection, number: int, clients: Clients) -> RowMapping:
+    """Return the row of one ticket with the names of client, site and host.  Raises NotFound."""
     query = _scoped(clients).where(tickets.c.number == number)
     row = connection.execute(query).mappings().first()
     if row is None:
@@ -324,38 +223,12 @@ def _row(connection: Connection, number: int, clients: Clients) -> RowMapping:
     return row
 
 
-def _must_be_open(row: RowMapping, done: str) -> None:
-    if row["state"] in (TicketState.RESOLVED, TicketState.CLOSED):
-        raise Conflict(f"ticket {row['number']} is {row['state']} and cannot be {done}")
-
-
-def _first_response(row: RowMapping, now: datetime) -> dict[str, Any]:
-    return {} if row["first_response_at"] is not None else {"first_response_at": now}
-
-
-def _change(
-    connection: Connection, row: RowMapping, values: Mapping[str, Any], now: datetime
-) -> None:
-    changed = update(tickets).where(tickets.c.id == row["id"])
-    connection.execute(changed.values(**values, changed_at=now))
-
-
-def _record(
+def _ticket(
     connection: Connection,
     row: RowMapping,
-    kind: str,
-    data: Mapping[str, Any],
-    *,
-    actor: str,
-    now: datetime,
-    telling: Telling,
-) -> None:
-    record(connection, row, kind, data, actor=actor, now=now)
-    outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
-
-
-def _ticket(
-    row: RowMapping, carried: tuple[Episode, ...] = (), history: tuple[TicketEvent, ...] = ()
+    now: datetime | None,
+    carried: tuple[Episode, ...] = (),
+    history: tuple[TicketEvent, ...] = (),
 ) -> Ticket:
     return Ticket(
         id=row["id"],
@@ -363,9 +236,13 @@ def _ticket(
         key=row["key"],
         title=row["title"],
         state=TicketState(row["state"]),
+        waiting_for=row["waiting_for"],
         condition=row["condition"],
         severity=row["severity"],
+        impact=row["impact"],
+        urgency=row["urgency"],
         priority=row["priority"],
+        priority_by=row["priority_by"],
         client_id=row["client_id"],
         client=row["client"],
         site=row["site"],
@@ -373,11 +250,15 @@ def _ticket(
         host=row["host"] or "",
         component=row["component"],
         assignee=row["assignee"],
+        team=row["team"],
+        description=row["description"],
         opened_at=row["opened_at"],
         first_response_at=row["first_response_at"],
+        cleared_at=row["cleared_at"],
         resolved_at=row["resolved_at"],
         closed_at=row["closed_at"],
         changed_at=row["changed_at"],
+        sla=outbox.sla_of(connection, row, now or row["changed_at"]),
         episodes=carried,
         events=history,
     )

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from tests.collector.engine.line import Line
 
-from forewarn_collector.state import tickets
+from forewarn_collector.state import tickets, work
 from forewarn_collector.state.tickets import Conflict, NotFound, TicketState
 
 
 def act(line: Line, name: str, **fields: Any) -> None:
     """Let somebody do something to a ticket."""
     with line.database.write() as connection:
-        getattr(tickets, name)(
+        getattr(work, name)(
             connection,
             1,
             **{"actor": "mia", "now": line.at, "clients": None, "telling": line.telling, **fields},

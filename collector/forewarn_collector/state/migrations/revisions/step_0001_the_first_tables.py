@@ -36,6 +36,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_clients_name")),
     )
     op.create_table(
+        "counters",
+        sa.Column("host_number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("component", sa.String(length=400), nullable=False),
+        sa.Column("metric", sa.String(length=100), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("rises", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("host_number", "component", "metric", name=op.f("pk_counters")),
+    )
+    op.create_table(
         "cursors",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
@@ -55,6 +65,19 @@ def upgrade() -> None:
         sa.Column("began", sa.BigInteger(), nullable=False),
         sa.Column("ended", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("began", name=op.f("pk_downtimes")),
+    )
+    op.create_table(
+        "promises",
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_promises")),
+    )
+    op.create_table(
+        "team_turns",
+        sa.Column("team", sa.String(length=100), nullable=False),
+        sa.Column("member", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("team", name=op.f("pk_team_turns")),
     )
     op.create_table(
         "users",
@@ -155,8 +178,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_key", name=op.f("uq_hosts_public_key")),
     )
     with op.batch_alter_table("hosts", schema=None) as batch_op:
-        batch_op.create_index("ix_hosts_name_id", ["name", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_hosts_client_id"), ["client_id"], unique=False)
+        batch_op.create_index("ix_hosts_name_id", ["name", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_hosts_site_id"), ["site_id"], unique=False)
 
     op.create_table(
@@ -198,6 +221,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_id", "host_id", name=op.f("pk_enrolments")),
     )
     op.create_table(
+        "forecasts",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client_id", sa.String(length=36), nullable=False),
+        sa.Column("host_id", sa.String(length=36), nullable=False),
+        sa.Column("component", sa.String(length=400), nullable=False),
+        sa.Column("rule", sa.String(length=100), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("tier", sa.String(length=10), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("earliest", sa.BigInteger(), nullable=False),
+        sa.Column("latest", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(length=10), nullable=True),
+        sa.Column("reached_at", sa.BigInteger(), nullable=True),
+        sa.Column("scored_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_forecasts_client_id")),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_forecasts_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_forecasts")),
+    )
+    with op.batch_alter_table("forecasts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_forecasts_client_id"), ["client_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_forecasts_host_id"), ["host_id"], unique=False)
+        batch_op.create_index("ix_forecasts_waiting", ["outcome", "host_id", "rule"], unique=False)
+
+    op.create_table(
         "host_facts",
         sa.Column("host_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -218,17 +266,30 @@ def upgrade() -> None:
         sa.Column("component", sa.String(length=400), nullable=False),
         sa.Column("title", sa.String(length=300), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("waiting_for", sa.String(length=20), nullable=True),
         sa.Column("condition", sa.String(length=10), nullable=False),
         sa.Column("severity", sa.String(length=10), nullable=False),
+        sa.Column("impact", sa.Integer(), nullable=False),
+        sa.Column("urgency", sa.Integer(), nullable=False),
         sa.Column("priority", sa.String(length=2), nullable=False),
+        sa.Column("priority_by", sa.String(length=100), nullable=True),
         sa.Column("assignee", sa.String(length=100), nullable=True),
+        sa.Column("team", sa.String(length=100), nullable=True),
+        sa.Column("description", sa.Text(), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("first_response_at", sa.BigInteger(), nullable=True),
+        sa.Column("cleared_at", sa.BigInteger(), nullable=True),
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("promise", sa.String(length=64), nullable=True),
+        sa.Column("clocks", sa.JSON(), nullable=False),
+        sa.Column("response_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolution_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("wake_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_tickets_client_id")),
         sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_tickets_host_id")),
+        sa.ForeignKeyConstraint(["promise"], ["promises.version"], name=op.f("fk_tickets_promise")),
         sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_tickets_site_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tickets")),
         sa.UniqueConstraint("key", name=op.f("uq_tickets_key")),
@@ -239,6 +300,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_tickets_host_id"), ["host_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_tickets_state"), ["state"], unique=False)
         batch_op.create_index(batch_op.f("ix_tickets_subject"), ["subject"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tickets_wake_at"), ["wake_at"], unique=False)
 
     op.create_table(
         "episodes",
@@ -275,6 +337,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("destination", "ticket_id", name=op.f("pk_external_references")),
     )
     op.create_table(
+        "inbound_messages",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("message_id", sa.String(length=200), nullable=False),
+        sa.Column("ticket_id", sa.String(length=36), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["ticket_id"], ["tickets.id"], name=op.f("fk_inbound_messages_ticket_id")
+        ),
+        sa.PrimaryKeyConstraint("name", "message_id", name=op.f("pk_inbound_messages")),
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("destination", sa.String(length=100), nullable=False),
@@ -299,6 +372,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_outbox_order", ["destination", "ticket_id", "id"], unique=False)
 
     op.create_table(
+        "service_reports",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("ticket_id", sa.String(length=36), nullable=False),
+        sa.Column("client_id", sa.String(length=36), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["clients.id"], name=op.f("fk_service_reports_client_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["ticket_id"], ["tickets.id"], name=op.f("fk_service_reports_ticket_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_service_reports")),
+        sa.UniqueConstraint("sha256", name=op.f("uq_service_reports_sha256")),
+    )
+    with op.batch_alter_table("service_reports", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_service_reports_client_id"), ["client_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_service_reports_ticket_id"), ["ticket_id"], unique=False
+        )
+
+    op.create_table(
         "ticket_events",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("ticket_id", sa.String(length=36), nullable=False),
@@ -307,6 +406,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=100), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("sets", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["client_id"], ["clients.id"], name=op.f("fk_ticket_events_client_id")
         ),

@@ -1,0 +1,141 @@
+"""Look after open tickets: warnings and breaches, what was resolved too early, what may close.
+
+A ticket says when it must be looked at again, so that a pass over many tickets reads few of them.
+What is told is an event of the ticket, written with its message: a pass that is repeated finds it.
+All SQL of it is in here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from forewarn_collector.sla.clocks import Mark, MarkKind
+from forewarn_collector.state import duty, outbox, promises
+from forewarn_collector.state.closing import close
+from forewarn_collector.state.history import (
+    ACTOR,
+    Event,
+    deadline,
+    due_marks,
+    event,
+    events_of,
+    happen,
+    past,
+)
+from forewarn_collector.state.outbox import Telling
+from forewarn_collector.state.tables import tickets
+from forewarn_collector.state.tickets import OPEN_STATES, TicketState
+from forewarn_collector.tickets import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attended:
+    """What one look came to: tickets looked at, marks told, and tickets moved on by their age."""
+
+    tickets: int = 0
+    marks: int = 0
+    moved: int = 0
+
+    def __add__(self, other: "Attended") -> "Attended":
+        """Return the sum."""
+        return Attended(
+            tickets=self.tickets + other.tickets,
+            marks=self.marks + other.marks,
+            moved=self.moved + other.moved,
+        )
+
+
+def waiting(connection: Connection, now: datetime) -> bool:
+    """Say whether any ticket is due: asking costs no lock."""
+    due = select(tickets.c.id).where(tickets.c.wake_at < now).limit(1)
+    return connection.execute(due).first() is not None
+
+
+def attend(
+    connection: Connection, *, now: datetime, telling: Telling, limit: int = 200
+) -> Attended:
+    """Look at up to `limit` of the tickets that are due, those longest due first."""
+    due = select(tickets).where(tickets.c.wake_at < now).order_by(tickets.c.wake_at).limit(limit)
+    rows = connection.execute(due).mappings().all()
+    histories = events_of(connection, [row["id"] for row in rows])
+    done = Attended()
+    for row in rows:
+        marks = _marks(connection, row, histories[row["id"]], now, telling)
+        moved = _move(connection, row["id"], now, telling)
+        if marks and not moved:
+            outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
+        done += Attended(tickets=1, marks=marks, moved=int(moved))
+    return done
+
+
+# -- what was promised ---------------------------------------------------------------------------
+
+
+def _marks(
+    connection: Connection,
+    row: RowMapping,
+    history: Sequence[RowMapping],
+    now: datetime,
+    telling: Telling,
+) -> int:
+    if row["promise"] is None:
+        return 0
+    policy = promises.kept(connection, row["promise"])
+    marks = due_marks(past(history), policy, now)
+    after: dict[str, Any] = dict(row)
+    for mark in marks:
+        what = _event(connection, after, mark, telling)
+        after = happen(connection, after, what, actor=ACTOR, now=now)
+    return len(marks)
+
+
+def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Telling) -> Event:
+    data = {
+        "clock": str(mark.clock),
+        "fraction": mark.fraction,
+        "priority": row["priority"],
+        "mark": mark.key,
+    }
+    # A value that follows makes the ticket's clocks, and when to look again, be reckoned anew.
+    if mark.kind is not MarkKind.STEP:
+        return event(mark.kind, data, wake_at=None)
+    data["to"] = mark.to
+    if not mark.reassign:
+        return event(mark.kind, data, wake_at=None)
+    to: str | None = mark.to
+    sets: dict[str, str | None] = {}
+    team = telling.routing.teams.get(mark.to)
+    if team is not None:
+        subject, host_id = row["subject"], row["host_id"]
+        to, data["because"] = duty.whom(connection, team, subject=subject, host_id=host_id)
+        sets["team"] = team.name
+    data |= {"from": row["assignee"], "assignee": to}
+    sets["assignee"] = to
+    if row["state"] == TicketState.NEW and to is not None:
+        sets["state"] = TicketState.ASSIGNED
+    return event(mark.kind, data, sets=sets, wake_at=None)
+
+
+# -- what time moves on --------------------------------------------------------------------------
+
+
+def _move(connection: Connection, ticket_id: str, now: datetime, telling: Telling) -> bool:
+    """Reopen what was resolved and fires on, and close what has been over for long."""
+    row = connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one()
+    until = deadline(row)
+    if until is None or until > now or row["state"] not in OPEN_STATES:
+        return False
+    if row["state"] == TicketState.RESOLVED and row["condition"] != "cleared":
+        state = TicketState.ASSIGNED if row["assignee"] else TicketState.NEW
+        data = {"because": "still firing half an hour after it was resolved"}
+        sets: dict[str, str | None] = {"state": state, "waiting_for": None}
+        again = event("reopened", data, sets=sets, resolved_at=None)
+        happen(connection, row, again, actor=ACTOR, now=now)
+        outbox.tell(connection, ticket_id, Kind.UPDATED, now=now, telling=telling)
+        return True
+    data = {"because": "cleared a day ago"}
+    close(connection, row, "closed", data, actor=ACTOR, now=now, telling=telling)
+    return True
