@@ -9,7 +9,7 @@ from typing import Any
 from forewarn_checks.base import Absence, Growth, Unit
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.rules.book import BookedRule
-from forewarn_collector.rules.kind import Alert, Due, Grown
+from forewarn_collector.rules.kind import Alert, AlertState, Due, Grown
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.text import plain
 from forewarn_collector.units import write_value
@@ -37,7 +37,7 @@ def gather(
     known = {name: plain(value, LONGEST_LABEL) for name, value in labels.items()}
     words = known | {"host": plain(host, LONGEST_LABEL), "value": write_value(alert.value, unit)}
     words |= dates(alert.due)
-    if alert.grown:
+    if alert.grown and alert.state is not AlertState.OK:
         words["value"] = growths(alert.grown)
     title = fill(booked.rule.title, words)
     told: dict[str, Any] = {

@@ -67,6 +67,8 @@ def advance(
     """Return the alert after one reading that was judged already."""
     if verdict.holds is None or (alert.state is AlertState.OK and not verdict.holds):
         return alert, ()
+    if verdict.value != observation.value:
+        observation = replace(observation, value=verdict.value)  # by how much, not how high
     if alert.state is AlertState.OK:
         moved = _begin(observation, verdict)
     elif verdict.holds:

@@ -63,6 +63,7 @@ class Tally:
 
     def __init__(self, book: RuleBook) -> None:
         self._booked = growing(book)
+        self._metric_names = tuple(self._booked)
         self._metrics = {name: number for number, name in enumerate(self._booked)}
         if len(self._metrics) > 1 << _METRIC_BITS:
             raise ValueError(f"rules of growth name more than {1 << _METRIC_BITS} metrics")
@@ -235,7 +236,7 @@ class Tally:
         return self._names[(key & (1 << _HOST_SHIFT) - 1) >> _METRIC_BITS]
 
     def _metric(self, key: int) -> str:
-        return list(self._metrics)[key & (1 << _METRIC_BITS) - 1]
+        return self._metric_names[key & (1 << _METRIC_BITS) - 1]
 
 
 def growing(book: RuleBook) -> Mapping[str, BookedRule]:

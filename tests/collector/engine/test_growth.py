@@ -116,6 +116,10 @@ def test_it_closes_when_nothing_has_grown_for_the_window(line: Line) -> None:
     read(line, {**QUIET, PENDING: 1.0})
     line.pass_()
     assert rules_firing(line) == set()
+    with line.database.read() as connection:
+        told = connection.execute(select(episodes.c.evidence)).scalar_one()
+    assert (told["value"], told["shown"]) == (1.0, "1 more pending sectors (now 1)")
+    assert told["cleared"] == {"value": 0.0, "shown": "0"}
 
 
 def test_one_reading_of_many_does_not_wait_for_the_others(line: Line) -> None:
