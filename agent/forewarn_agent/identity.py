@@ -83,6 +83,11 @@ class Identity:
         """The site the host was enrolled for."""
         return self._enrolment.site
 
+    @property
+    def public(self) -> bytes:
+        """The 32 bytes of this host's public key."""
+        return bytes(self._key.verify_key)
+
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of `message`."""
         return self._key.sign(message).signature

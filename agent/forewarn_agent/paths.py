@@ -30,6 +30,20 @@ def default_directory() -> Path:
     return Path("/var/lib/forewarn-agent")
 
 
+def helper_directory() -> Path:
+    """Return where the privileged helper keeps its journal; root's alone."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "forewarn-helper"
+    return Path("/var/lib/forewarn-helper")
+
+
+def helper_socket() -> Path:
+    """Return where the helper is reached."""
+    if sys.platform == "win32":
+        return Path(r"\\.\pipe\forewarn-helper")
+    return Path("/run/forewarn/helper.sock")
+
+
 def config_files(directory: Path) -> tuple[Path, ...]:
     """Return where agent.toml may lie; the first that exists is taken."""
     if sys.platform == "win32":
