@@ -211,9 +211,8 @@ def read_updates(
     yield KNOWN.sample(not doubts)
     yield Fact("patches_status", "; ".join(doubts) or "known")
     yield from _restart(reboot, survey.restart_for)
-    refreshed = _refreshed(survey)
-    if refreshed is not None:
-        yield REFRESH.sample(_seconds(refreshed, now))
+    if survey.compared is not None:
+        yield REFRESH.sample(_seconds(survey.compared, now))
     if survey.last_install is not None:
         yield LAST_INSTALL.sample(_seconds(survey.last_install, now))
     offered = first_offered(survey.updates, recall(memory), now)
@@ -264,23 +263,13 @@ def _counts(
             yield metric.sample(max(seconds, default=0.0))
 
 
-def _refreshed(survey: Survey) -> datetime | None:
-    """Return when all lists were last compared: when the one longest ago was."""
-    if survey.refreshed is not None:
-        return survey.refreshed
-    checked = [one.checked for one in survey.sources]
-    known = [moment for moment in checked if moment is not None]
-    return min(known) if known and len(known) == len(checked) else None
-
-
 def staleness(survey: Survey, now: datetime, max_age: timedelta, refresh: str) -> tuple[str, ...]:
     """Return, in words, why the lists cannot vouch for "nothing is missing"."""
     mend = f"run `{refresh}`, read its errors, and see that something runs it daily"
-    refreshed = _refreshed(survey)
-    if refreshed is None:
+    if survey.compared is None:
         return (f"nothing tells when the package lists were last compared; {mend}",)
-    if now - refreshed > max_age:
-        days = (now - refreshed).days
+    if now - survey.compared > max_age:
+        days = (now - survey.compared).days
         return (f"the package lists were last compared {days} days ago; {mend}",)
     expired = [one for one in survey.sources if one.valid_until and one.valid_until <= now]
     if expired:

@@ -7,6 +7,7 @@ FOLDER gets ``answers.json``: each program that was run, its status, output and 
 """
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,16 @@ from forewarn_checks.package_managers.shape import Host, all_managers, native_fi
 KEPT = ("var/log/pacman.log", "etc/pacman.conf")
 
 
+LOGGED = re.compile(r"^\d{4}-\d\d-\d\d .* <\d> \S+ ")
+
+
+def without_log(errors: str) -> str:
+    """Return what a program wrote to stderr; of libzypp's log only the line that is read."""
+    lines = errors.splitlines()
+    kept = [line for line in lines if not LOGGED.match(line) or " raw cache dir = " in line]
+    return "".join(LOGGED.sub("", line) + "\n" for line in kept)
+
+
 def main(folder: Path) -> None:
     answers: list[dict[str, object]] = []
 
@@ -31,7 +42,7 @@ def main(folder: Path) -> None:
                 "argv": list(argv),
                 "status": done.status,
                 "output": done.output,
-                "errors": done.errors,
+                "errors": without_log(done.errors),
             }
         )
         return done

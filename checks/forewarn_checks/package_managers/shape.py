@@ -67,6 +67,14 @@ class Survey:
     restart_for: tuple[str, ...] = ()
     trouble: tuple[str, ...] = ()
 
+    @property
+    def compared(self) -> datetime | None:
+        """When all lists were last compared with their servers: when the one longest ago was."""
+        if self.refreshed is not None:
+            return self.refreshed
+        known = [one.checked for one in self.sources if one.checked is not None]
+        return min(known) if known and len(known) == len(self.sources) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:

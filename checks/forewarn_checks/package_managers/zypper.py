@@ -27,7 +27,7 @@ from forewarn_checks.package_managers.shape import (
 _ASK = ("--non-interactive", "--no-refresh", "--xmlout")
 _NO_REPOSITORIES, _LOCKED, _SKIPPED, _RESTART_NEEDED = 6, 7, 106, 102
 _MEND = "run `zypper refresh` as root and read its errors"
-_RAW = Path("var/cache/zypp/raw")
+_RAW = re.compile(r" raw cache dir = (?P<path>/.*)$", re.MULTILINE)
 _HISTORY_SECONDS = 30
 _CONFLICT = re.compile(r"(?:^Conflicts +: |^ {4})(?P<name>[^\s<]+?)(?:\.\w+)? < \S+$")
 _FIELD = re.compile(r"(?P<name>[A-Z][A-Za-z ]*?) *: ?(?P<value>.*)")
@@ -55,8 +55,12 @@ class Answer:
 
 def survey(program: str, host: Host) -> Survey:
     """Return what zypper knows.  Raises CannotRead when it cannot tell."""
-    zypper = ("env", "ZYPP_READONLY_HACK=1", program, *_ASK)
-    repositories = parse_repositories(ask(host, [*zypper, "repos"]))
+    zypper = ("env", "ZYPP_READONLY_HACK=1", "ZYPP_LOGFILE=/dev/null", program, *_ASK)
+    # Only the log says where the lists are kept; "-" is stderr.
+    told = ["env", "ZYPP_READONLY_HACK=1", "ZYPP_LOGFILE=-", program, *_ASK, "repos"]
+    listed, log = ask_and_log(host, told)
+    repositories = parse_repositories(listed)
+    raw = host.root / parse_raw(log).lstrip("/")
     if not repositories:
         raise CannotRead(
             "zypper has no repository that is switched on, so nobody can say what is missing; "
@@ -78,7 +82,7 @@ def survey(program: str, host: Host) -> Survey:
         touched |= parse_touched(ask(host, [*zypper, "info", "-t", "patch", *names], trouble))
     return Survey(
         updates=join(updates, security, touched, locks, tells_security=tells),
-        sources=tuple(_source(host.root / _RAW, alias) for alias in repositories),
+        sources=tuple(_source(raw, alias) for alias in repositories),
         tells_security=tells,
         tells_severity=tells,
         last_install=_last_install(host),
@@ -90,8 +94,16 @@ def survey(program: str, host: Host) -> Survey:
 def ask(host: Host, argv: Sequence[str], trouble: list[str] | None = None) -> Answer:
     """Run zypper; add to `trouble` that it left repositories out.
 
-    Raises CannotRead when it fails, is locked out, or does not write XML.
+    Raises CannotRead when it fails, is locked out, or does not write XML, and without `trouble`
+    when it left any out.
     """
+    return ask_and_log(host, argv, trouble)[0]
+
+
+def ask_and_log(
+    host: Host, argv: Sequence[str], trouble: list[str] | None = None
+) -> tuple[Answer, str]:
+    """Return what `ask` does, and what zypper wrote to stderr."""
     done = host.answer(argv, good=range(256))
     answer = parse(done)
     complaint = (answer.errors or answer.warnings or ("it did not say why",))[0]
@@ -112,7 +124,7 @@ def ask(host: Host, argv: Sequence[str], trouble: list[str] | None = None) -> An
         if trouble is None:
             raise CannotRead(said)
         trouble.append(said)
-    return answer
+    return answer, done.errors
 
 
 def parse(done: Done) -> Answer:
@@ -138,6 +150,12 @@ def parse(done: Done) -> Answer:
 
 def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())[:300]
+
+
+def parse_raw(log: str) -> str:
+    """Return where the fetched lists are kept, as zypper's own log says."""
+    found = _RAW.search(log)
+    return found["path"].strip() if found else "/var/cache/zypp/raw"
 
 
 def parse_repositories(answer: Answer) -> tuple[str, ...]:
