@@ -1,10 +1,14 @@
-"""What is judged: `rules check` and `rules list`."""
+"""What is judged: `rules check`, `rules list` and `rules test`."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import JsonValue
 
 from forewarn_collector.commands.frame import (
     HERE,
+    NOT_WELL,
     AsJson,
     Directory,
     note,
@@ -14,8 +18,11 @@ from forewarn_collector.commands.frame import (
     tells_trouble,
 )
 from forewarn_collector.instance import find, read_settings
+from forewarn_collector.rule_tests import read
+from forewarn_collector.rule_trial import run
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.toml_file import RulesFile, read_toml
 
 rules = typer.Typer(help="What is judged, and by which marks.", no_args_is_help=True)
 
@@ -46,6 +53,37 @@ def list_rules(as_json: AsJson = False, directory: Directory = HERE) -> None:
         ("rule", "check", "severity", "fires when"),
         [(one.name, one.check, str(one.rule.severity), _when(one)) for one in booked],
     )
+
+
+@rules.command("test")
+@tells_trouble
+def test_rules(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Tests, in TOML.")],
+    rule: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rules changed as this file says.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run tests of rules: readings in, episodes out.  Needs no instance and no running collector.
+
+    Exit code 1: an expectation was not met; 2: a file makes no sense, and nothing was run.
+    """
+    changes = {} if rule is None else read_toml(rule, RulesFile).says.rules
+    cases = [case for path in files for case in read(path, changes)]
+    failures = [failure for case in cases for failure in run(case)]
+    if as_json:
+        told: list[JsonValue] = [
+            {"file": f.file, "line": f.line, "test": f.test, "rule": f.rule, "text": f.text}
+            for f in failures
+        ]
+        print_json({"tests": len(cases), "failures": told})
+    else:
+        for failure in failures:
+            say(str(failure))
+        failed = len({(failure.file, failure.test) for failure in failures})
+        say(f"{len(cases)} tests, {failed} failed" if failed else f"{len(cases)} tests, all well")
+    if failures:
+        raise typer.Exit(NOT_WELL)
 
 
 def _told(one: BookedRule) -> dict[str, JsonValue]:

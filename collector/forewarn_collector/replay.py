@@ -1,0 +1,172 @@
+"""Judge readings that were, or might be: the engine's own rounds, without a database.
+
+What is not replayed: what people do (tickets acknowledged, silenced), and what is told to others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forewarn_checks.base import Forecast, Severity
+from forewarn_collector.judgement import AlertId, Happening, Judgement
+from forewarn_collector.rounds import Rounds
+from forewarn_collector.rules.book import RuleBook
+from forewarn_collector.rules.evidence import gather
+from forewarn_collector.rules.kind import AlertState
+from forewarn_collector.rules.step import EventKind
+from forewarn_collector.rules.tally import Remembered
+from forewarn_collector.samples import Points, Shape
+from forewarn_collector.samples.memory import Memory
+from forewarn_collector.state.alerts import AlertRow
+from forewarn_collector.state.hosts import KnownHost
+
+COMING_BACK = timedelta(minutes=5) // timedelta(microseconds=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """One episode, in microseconds of event time.  `closed_at` is None while it lasts.
+
+    `severity` is the worst it had, `first_severity` the one it opened with.
+    """
+
+    rule: str
+    host: KnownHost
+    component: str
+    labels: Mapping[str, str]
+    severity: Severity
+    first_severity: Severity
+    opened_at: int
+    title: str
+    shown: str
+    closed_at: int | None = None
+
+
+@dataclass
+class Replay:
+    """A collector that remembers, decides and tells nobody.
+
+    `shapes` may grow while it runs.  Hosts that are not among `hosts` are left out.
+    """
+
+    book: RuleBook
+    hosts: Mapping[int, KnownHost]
+    shapes: Sequence[Shape]
+    episodes: list[Replayed] = field(default_factory=list)
+    heard: dict[int, int] = field(default_factory=dict)
+    downtimes: list[tuple[int, int]] = field(default_factory=list)
+    _held: dict[AlertId, AlertRow] = field(default_factory=dict)
+    _open: dict[AlertId, Replayed] = field(default_factory=dict)
+    _counters: dict[tuple[int, str, str], Remembered] = field(default_factory=dict)
+    _memory: Memory = field(default_factory=Memory)
+    _rounds: Rounds = field(init=False)
+    _looked_at: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        self.restart()
+        booked = [form for name in self.book.names() for form in self.book.variants(name)]
+        forecast = [form for form in booked if isinstance(form.rule, Forecast)]
+        self._remembered = {
+            metric.name
+            for form in forecast
+            for metric in (form.metric, form.companion)
+            if metric is not None
+        }
+
+    def restart(self) -> None:
+        """Begin again with what the database would hold."""
+        self._rounds = Rounds(self.book, self._memory, self.hosts.get)
+        self._rounds.recall(self._counters.values())
+        # Alerts that are over may be forgotten or not: what is told must not hang on it.
+        self._held = {
+            alert_id: row
+            for alert_id, row in self._held.items()
+            if row.alert.state is not AlertState.OK or row.episode_id is not None
+        }
+
+    def away(self, began: int, ended: int) -> None:
+        """Note that the collector was not listening, and start again."""
+        self.downtimes.append((began, ended + COMING_BACK))
+        self.restart()
+
+    def receive(self, points: Points, now: int) -> None:
+        """Judge what arrived by `now`."""
+        if not len(points.at):
+            return
+        self._remember(points)
+        newest = np.full(int(points.host.max()) + 1, -1)
+        np.maximum.at(newest, points.host, points.received)
+        for host in np.flatnonzero(newest >= 0).tolist():
+            self.heard[host] = max(self.heard.get(host, 0), int(newest[host]))
+        judgement = Judgement(self._held, now)
+        self._rounds.judge(judgement, points, self.shapes)
+        self._take(judgement)
+        self._rounds.settle()
+
+    def listen(self, now: int) -> None:
+        """Judge who is silent, and what went stale."""
+        judgement = Judgement(self._held, now)
+        self._rounds.listen(judgement, self.heard, self.downtimes)
+        forgotten = self._rounds.sweep(judgement)
+        self._take(judgement)
+        for alert_id in forgotten:
+            self._held.pop(alert_id, None)
+
+    def _remember(self, points: Points) -> None:
+        if not self._remembered:
+            return
+        known = len(self._looked_at)
+        more = [shape.metric in self._remembered for shape in self.shapes[known:]]
+        self._looked_at = np.append(self._looked_at, np.array(more, np.bool_))
+        kept = np.flatnonzero(self._looked_at[points.shape])
+        if len(kept):
+            self._memory.take(
+                points.host[kept], points.shape[kept], points.at[kept], points.value[kept]
+            )
+
+    def _take(self, judgement: Judgement) -> None:
+        """Remember what the engine would write."""
+        for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
+            self._happened(happening)
+        for alert_id, row in judgement.changed.items():
+            opened = alert_id in self._open or row.episode_id is not None
+            kept = replace(row, episode_id="replayed" if opened else None)
+            if kept.alert.state is AlertState.OK and kept.episode_id is None:
+                self._held.pop(alert_id, None)
+            else:
+                self._held[alert_id] = kept
+        for counter in judgement.counted:
+            self._counters[counter.host, counter.component, counter.metric] = counter
+
+    def _happened(self, happening: Happening) -> None:
+        row, event = happening.row, happening.event
+        alert_id = (row.host_number, row.component, row.rule)
+        if event.kind is EventKind.CLOSED:
+            self._open.pop(alert_id).closed_at = event.at
+            return
+        if event.kind is EventKind.CHANGED:
+            standing = self._open[alert_id]
+            standing.severity = max(standing.severity, event.severity, key=lambda one: one.rank)
+            return
+        title, shown = row.rule, ""
+        if happening.booked is not None:
+            labels = dict(row.labels)
+            host = happening.host
+            found = gather(happening.booked, labels, host.name, row.component, row.alert)
+            title, shown = found.title, str(found.told["shown"])
+        begun = Replayed(
+            rule=row.rule,
+            host=happening.host,
+            component=row.component,
+            labels=dict(row.labels),
+            severity=event.severity,
+            first_severity=event.severity,
+            opened_at=event.at,
+            title=title,
+            shown=shown,
+        )
+        self._open[alert_id] = begun
+        self.episodes.append(begun)
