@@ -1,10 +1,13 @@
 """What every check must be, whoever wrote it."""
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
+import forewarn_checks
 from forewarn_checks.base import (
     Absence,
     Check,
@@ -168,3 +171,33 @@ def test_levels_are_ordered(check: Check, rule: Threshold) -> None:
         assert is_past(mark, before[1], before[2])
         assert mark not in before[1:]
         before = (severity, level.above, level.below)
+
+
+def imports_of(module: Path) -> set[str]:
+    """Return every name a file imports, modules and what is taken from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return names
+
+
+@each_check
+def test_a_check_imports_no_other_check(check: Check) -> None:
+    """A check can be read, changed and dropped alone."""
+    others = {f"forewarn_checks.{name}" for name in all_checks()} - {
+        f"forewarn_checks.{check.name}"
+    }
+    folder = Path(forewarn_checks.__file__).parent
+    assert not imports_of(folder / f"{check.name}.py") & others
+
+
+def test_what_checks_share_knows_none_of_them() -> None:
+    """The packages and private modules beside the checks are below them."""
+    checks = {f"forewarn_checks.{name}" for name in all_checks()}
+    folder = Path(forewarn_checks.__file__).parent
+    for module in folder.rglob("*.py"):
+        if module.parent != folder or module.name.startswith("_"):
+            assert not imports_of(module) & checks, module.name
