@@ -125,6 +125,22 @@ class Episode(Answer):
     evidence: Mapping[str, JsonValue]
 
 
+class ClockShown(Answer):
+    """How one clock of a ticket stands; negative remaining seconds are those overrun."""
+
+    pace: str
+    remaining_seconds: float
+    due_at: datetime | None
+
+
+class Sla(Answer):
+    """What was promised about a ticket."""
+
+    policy: str
+    response: ClockShown | None
+    resolution: ClockShown | None
+
+
 class Ticket(Answer):
     """One ticket; events and episodes only when it was asked for alone."""
 
@@ -135,6 +151,10 @@ class Ticket(Answer):
     severity: str
     priority: str
     assignee: str | None
+    team: str | None = None
+    waiting_for: str | None = None
+    description: str = ""
+    sla: Sla | None = None
     client: str
     site: str
     host: str | None

@@ -90,6 +90,15 @@ class TicketState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WaitingFor(StrEnum):
+    """What a ticket can wait for."""
+
+    CUSTOMER = "customer"
+    VENDOR = "vendor"
+    MAINTENANCE = "maintenance"
+    PARTS = "parts"
+
+
 @app.command()
 @tells_trouble
 def login(
@@ -270,6 +279,82 @@ def ticket_resolve(
     _change_ticket(number, "resolve", as_json=as_json, text=_given(text))
 
 
+@ticket_app.command("start")
+@tells_trouble
+def ticket_start(number: Number, as_json: AsJson = False) -> None:
+    """Go on with a ticket that waited, or begin with it."""
+    _change_ticket(number, "start", as_json=as_json)
+
+
+@ticket_app.command("wait")
+@tells_trouble
+def ticket_wait(
+    number: Number,
+    waiting_for: Annotated[WaitingFor, typer.Option("--for", help="Who or what is waited for.")],
+    text: Annotated[str, typer.Argument(help="Why; - reads it from standard input.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say that the work waits; the resolution clock may stand still meanwhile."""
+    said = _given(text)
+    _change_ticket(number, "wait", as_json=as_json, waiting_for=str(waiting_for), text=said)
+
+
+@ticket_app.command("cancel")
+@tells_trouble
+def ticket_cancel(
+    number: Number,
+    text: Annotated[str, typer.Argument(help="Why; - reads it from standard input.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say that it was a false alarm."""
+    _change_ticket(number, "cancel", as_json=as_json, text=_given(text))
+
+
+@ticket_app.command("priority")
+@tells_trouble
+def ticket_priority(
+    number: Number,
+    priority: Annotated[str, typer.Argument(help="P1 to P5, or auto: impact times urgency.")],
+    as_json: AsJson = False,
+) -> None:
+    """Set a priority that stays, or give it back to the rules."""
+    chosen = None if priority.lower() == "auto" else priority.upper()
+    _change_ticket(number, "priority", as_json=as_json, priority=chosen)
+
+
+@ticket_app.command("open")
+@tells_trouble
+def ticket_open(
+    title: Annotated[str, typer.Argument(help="What it is about, in one line.")],
+    text: Annotated[str, typer.Option(help="More; - reads it from standard input.")] = "",
+    host: Annotated[str, typer.Option(metavar="NAME|ID", help="About this host.")] = "",
+    client: Annotated[str, typer.Option(help="Or about this client.")] = "",
+    site: Annotated[str, typer.Option(help="At this site; only needed if there are more.")] = "",
+    impact: Annotated[int, typer.Option(min=1, max=3, help="1 is the most.")] = 2,
+    urgency: Annotated[int, typer.Option(min=1, max=3, help="1 is the most.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Open a ticket that no rule raised."""
+    if not host and not client:
+        fail("say what it is about: give --host or --client", WRONG_USE)
+    more = {"text": said} if (said := _given(text).strip()) else {}
+    with _collector() as collector, working("opening the ticket"):
+        about = {"host": _host_id(collector, host)} if host else {"client": client, "site": site}
+        body = collector.post(
+            "/tickets", title=title, impact=impact, urgency=urgency, **about, **more
+        )
+    _show_ticket(body, as_json=as_json)
+
+
+@ticket_app.command("report")
+@tells_trouble
+def ticket_report(number: Number) -> None:
+    """Print the service report of a closed ticket, as JSON."""
+    with _collector() as collector, working("asking for the report"):
+        body = collector.get(f"/tickets/{number}/report")
+    print_json(json.loads(body))
+
+
 # -- asking --------------------------------------------------------------------------------------
 
 
@@ -320,7 +405,7 @@ def _host_id(collector: Collector, which: str) -> str:
     return page.hosts[0].id
 
 
-def _change_ticket(number: int, action: str, *, as_json: bool, **said: str) -> None:
+def _change_ticket(number: int, action: str, *, as_json: bool, **said: str | None) -> None:
     with _collector() as collector, working("changing the ticket"):
         body = collector.post(f"/tickets/{number}/{action}", **said)
     _show_ticket(body, as_json=as_json)

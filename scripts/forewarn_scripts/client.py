@@ -96,7 +96,7 @@ class Collector:
         """Return the body of an answer, which is JSON.  Raises AskError."""
         return self._ask("GET", path, params=params)
 
-    def post(self, path: str, **body: str) -> bytes:
+    def post(self, path: str, **body: str | int | None) -> bytes:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("POST", path, json=body or None)
 
@@ -110,7 +110,7 @@ class Collector:
         path: str,
         *,
         params: Params | None = None,
-        json: Mapping[str, str | list[str]] | None = None,
+        json: Mapping[str, str | int | list[str] | None] | None = None,
     ) -> bytes:
         try:
             answer = self._http.request(method, f"/api/v1{path}", params=params, json=json)

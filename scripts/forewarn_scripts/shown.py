@@ -11,7 +11,7 @@ from rich.text import Text
 
 from forewarn_checks.base import Unit
 from forewarn_checks.base.amounts import write_value
-from forewarn_scripts.answers import Alert, Event, Host, HostLine, Reading, Ticket
+from forewarn_scripts.answers import Alert, ClockShown, Event, Host, HostLine, Reading, Ticket
 
 _STYLES = {
     "ok": "green",
@@ -101,15 +101,35 @@ def tickets_table(tickets: Iterable[Ticket], now: datetime) -> Table:
     return table
 
 
+def _state(ticket: Ticket) -> str:
+    waiting = f" for {ticket.waiting_for}" if ticket.waiting_for else ""
+    return f"{ticket.state}{waiting}, condition {ticket.condition}"
+
+
+def _clock(clock: ClockShown | None) -> str:
+    """Return e.g. ``running, 2 h 5 min left, due 2026-11-21 10:05``; "" for no promise."""
+    if clock is None:
+        return ""
+    minutes = round(abs(clock.remaining_seconds) / 60)
+    span = f"{minutes // 60} h {minutes % 60} min"
+    left = f"{span} left" if clock.remaining_seconds >= 0 else f"{span} over"
+    due = "" if clock.due_at is None else f", due {when(clock.due_at)}"
+    return f"{clock.pace}, {left}{due}"
+
+
 def ticket_whole(ticket: Ticket) -> RenderableType:
     """Return one ticket with its episodes and its history."""
     head = _pairs(
-        ("state", f"{ticket.state}, condition {ticket.condition}"),
+        ("state", _state(ticket)),
         ("priority", ticket.priority),
         ("severity", ticket.severity),
         ("where", f"{ticket.client} / {ticket.site} / {ticket.host or '-'}"),
         ("component", ticket.component),
-        ("assignee", ticket.assignee or "-"),
+        ("assignee", " / ".join(filter(None, (ticket.team, ticket.assignee))) or "-"),
+        ("description", ticket.description),
+        ("promise", "" if ticket.sla is None else ticket.sla.policy),
+        ("response", "" if ticket.sla is None else _clock(ticket.sla.response)),
+        ("resolution", "" if ticket.sla is None else _clock(ticket.sla.resolution)),
         ("opened", when(ticket.opened_at)),
         ("resolved", when(ticket.resolved_at)),
         ("closed", when(ticket.closed_at)),

@@ -25,6 +25,14 @@ from forewarn_collector.api.tickets import (
     note_ticket,
     resolve_ticket,
 )
+from forewarn_collector.api.work import (
+    cancel_ticket,
+    get_report,
+    post_ticket,
+    prioritise_ticket,
+    start_ticket,
+    wait_ticket,
+)
 
 PREFIX = "/api/v1"
 
@@ -48,11 +56,17 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
     desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
+    desk.api("POST", f"{PREFIX}/tickets", technician, post_ticket, status=201)
     desk.api("GET", ticket, viewer, get_ticket)
     desk.api("POST", f"{ticket}/acknowledge", technician, acknowledge_ticket)
     desk.api("POST", f"{ticket}/assign", technician, assign_ticket)
     desk.api("POST", f"{ticket}/note", technician, note_ticket)
+    desk.api("POST", f"{ticket}/start", technician, start_ticket)
+    desk.api("POST", f"{ticket}/wait", technician, wait_ticket)
+    desk.api("POST", f"{ticket}/priority", technician, prioritise_ticket)
     desk.api("POST", f"{ticket}/resolve", technician, resolve_ticket)
+    desk.api("POST", f"{ticket}/cancel", technician, cancel_ticket)
+    desk.api("GET", f"{ticket}/report", viewer, get_report)
 
 
 async def get_description(request: Request) -> Response:

@@ -30,6 +30,7 @@ from forewarn_collector.samples import (
     Series,
     Shape,
 )
+from forewarn_collector.state import reports
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place
 from forewarn_collector.state.outbox import Telling
@@ -267,6 +268,7 @@ def _populate(world: World, client: str, number: int) -> None:
                 data={"title": f"/srv of {client} is almost full"},
             )
         )
+        reports.write(connection, ticket_id, world.at)  # of an earlier close
     world.client_ids[client] = where.client_id
     world.host_ids[client] = host.id
     world.ticket_numbers[client] = number

@@ -32,11 +32,17 @@ ASKED: dict[str, dict[str, Any]] = {
     "GET /api/v1/hosts/{id}/history": {"params": SPAN},
     "GET /api/v1/alerts": {},
     "GET /api/v1/tickets": {},
+    "POST /api/v1/tickets": {"json": {"title": "It beeps", "client": "acorp"}},
     "GET /api/v1/tickets/{number}": {},
     "POST /api/v1/tickets/{number}/acknowledge": {},
     "POST /api/v1/tickets/{number}/assign": {"json": {"assignee": "zoe"}},
     "POST /api/v1/tickets/{number}/note": {"json": {"text": "looked at it"}},
+    "POST /api/v1/tickets/{number}/start": {},
+    "POST /api/v1/tickets/{number}/wait": {"json": {"waiting_for": "parts"}},
+    "POST /api/v1/tickets/{number}/priority": {"json": {"priority": "P1"}},
     "POST /api/v1/tickets/{number}/resolve": {"json": {"text": "done"}},
+    "POST /api/v1/tickets/{number}/cancel": {"json": {"text": "false alarm"}},
+    "GET /api/v1/tickets/{number}/report": {},
 }
 
 
