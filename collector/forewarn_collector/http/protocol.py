@@ -1,7 +1,8 @@
 """HTTP/1.1 on one connection, with the limits that uvicorn leaves out: bytes and time.
 
-uvicorn reads headers of any size for ever, and a body at any pace.  Here headers end within 16 KiB
-and 10 seconds and a body within 30, and one address holds a bounded number of connections.
+uvicorn reads headers of any size for ever and a body at any pace, and keeps whatever requests come
+before the last one is answered.  Here headers end within 16 KiB and 10 seconds and a body within
+30, few requests may wait on a connection, and one address holds a bounded number of connections.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ class Limits:
     header_bytes: int = 16 * 1024
     header_count: int = 64
     header_seconds: float = 10.0
+    waiting_requests: int = 8  # nobody we serve sends the next before the answer to the last
     body_seconds: float = 30.0
     idle_seconds: int = 75
     handshake_seconds: float = 10.0
@@ -66,7 +68,7 @@ class _Reading(Enum):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection.  What breaks a limit is answered 431 or 408 and closed."""
+    """One connection.  What breaks a limit is answered 431, 429 or 408 and closed."""
 
     def __init__(
         self,
@@ -121,6 +123,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count a request's headers."""
         super().on_message_begin()
+        if len(self.pipeline) >= self._limits.waiting_requests:
+            self._refusal = HTTPStatus.TOO_MANY_REQUESTS
+            raise ValueError("too many requests wait on one connection")
         self._reading = _Reading.HEADERS
         self._arrived = self._stated = 0
         if self._clock is None:

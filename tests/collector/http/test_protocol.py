@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -196,10 +197,27 @@ def test_an_idle_connection_is_closed(running: Running) -> None:
 
 def test_many_requests_on_one_connection(running: Running) -> None:
     """Limits are of one request: the thousandth is as welcome as the first."""
-    one = b"POST / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 1000 + b"\r\ncontent-length: 3\r\n\r\nabc"
-    last = one.replace(b"host: a", b"connection: close")
-    answer = running.ask(one * 300 + last)
-    assert answer.count(b"HTTP/1.1 200") == 301
+    with contextlib.closing(HTTPConnection("127.0.0.1", running.port, timeout=10)) as connection:
+        for _ in range(300):
+            connection.request("POST", "/", b"abc", {"x": "y" * 1000})
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"3")
+
+
+def test_a_few_requests_may_be_sent_ahead(running: Running) -> None:
+    """They are answered in their order."""
+    one = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc"
+    answer = running.ask(one * 5 + one.replace(b"host: a", b"connection: close"))
+    assert answer.count(b"HTTP/1.1 200") == 6
+
+
+def test_requests_sent_ahead_without_end_are_429_and_cost_no_memory(running: Running) -> None:
+    """A request costs its sender 30 bytes and us 2 kB while it waits, so few may."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = running.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 100_000)
+    assert b"HTTP/1.1 429" in answer or answer == b""
+    assert answer.count(b"HTTP/1.1 200") < 100
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
 
 
 def test_random_bytes_are_400(running: Running) -> None:
