@@ -5,7 +5,7 @@ A row is leased, sent and then settled: a crash at any point sends it again unde
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from forewarn_collector.clock import uuid7
 from forewarn_collector.config import DestinationEntry
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.state import outbox as rows
+from forewarn_collector.state import retelling
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.outbox import Due, Health
 from forewarn_collector.ticket_body import TicketBody, write
@@ -76,6 +77,9 @@ class Courier:
         self._dice = dice
         self._ports: dict[str, _Port] = {}
         self._running: dict[str, Future[Delivering]] = {}
+        self._told_again: dict[str, datetime] = {}
+        self._counted: frozenset[str] | None = None
+        self._started = False
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="courier")
         self.use(destinations)
 
@@ -83,9 +87,14 @@ class Courier:
         """Give back what a collector that died had under way.  Call once before the first call."""
         with self._database.write() as connection:
             rows.release_all(connection)
+        self._started = True
 
     def use(self, destinations: Iterable[DestinationEntry]) -> None:
-        """Deliver to these from now on.  What is under way ends as it began."""
+        """Deliver to these from now on.  What is under way ends as it began.
+
+        What waits for others is given up by the next call after `start`, and taken up again when
+        they come back.
+        """
         self._ports = {
             entry.name: _Port(entry, all_destinations()[entry.kind], self._client(entry))
             for entry in destinations
@@ -96,6 +105,7 @@ class Courier:
 
         What takes longer goes on and is counted by a later call.
         """
+        self._count_destinations(now)
         for name, port in self._ports.items():
             if name not in self._running:
                 self._running[name] = self._threads.submit(self._serve, port, now)
@@ -128,6 +138,26 @@ class Courier:
         for port in self._ports.values():
             port.http.close()
 
+    def _count_destinations(self, now: datetime) -> None:
+        """Set aside what waits for destinations that are not there any more."""
+        names = frozenset(self._ports)
+        if not self._started or (self._counted == names and not self._strays(names)):
+            return
+        with self._database.write() as connection:
+            given_up = retelling.set_aside(connection, names, now)
+        self._counted = names
+        if given_up:
+            _log.warning(
+                "%d messages wait for destinations that are not in collector.toml; see "
+                "forewarn-collector outbox list, drop",
+                given_up,
+            )
+
+    def _strays(self, names: Collection[str]) -> bool:
+        """Say whether anything waits for others: a pass under way may still have told them."""
+        with self._database.read() as connection:
+            return retelling.waits_for_others(connection, names)
+
     # -- one destination -------------------------------------------------------------------------
 
     def _serve(self, port: "_Port", now: datetime) -> Delivering:
@@ -143,8 +173,24 @@ class Courier:
                     rows.release(connection, [later.id for later in batch[index + 1 :]])
             total = _sum(total, _count(delivery))
             if stop:
-                break
+                return total
+        self._tell_again(port, health, now)
         return total
+
+    def _tell_again(self, port: "_Port", health: Health, now: datetime) -> None:
+        """Tell a system that forgets what is open, now and then; a failure waits for the next."""
+        every, name = port.destination.resend_every, port.entry.name
+        last = self._told_again.get(name)
+        early = last is not None and timedelta(0) <= now - last < (every or timedelta(0))
+        shut = health.open_until is not None and now < health.open_until
+        if every is None or early or shut or health.disabled_at is not None:
+            return
+        self._told_again[name] = now
+        with self._database.read() as connection:
+            standing = retelling.standing(connection, name, now)
+        for due in standing:
+            if not isinstance(port.send(_message(due), now), Delivered):
+                return
 
     def _lease(self, name: str, now: datetime) -> tuple[Health, list[Due]]:
         with self._database.read() as connection:

@@ -18,9 +18,10 @@ from forewarn_collector.commands.frame import (
     say,
     tells_trouble,
 )
+from forewarn_collector.destinations import all_destinations, all_profiles, asked_for
 from forewarn_collector.instance import find, opened_state, read_settings
 from forewarn_collector.outbox import Courier
-from forewarn_collector.state import audit
+from forewarn_collector.state import audit, retelling
 from forewarn_collector.state import outbox as rows
 from forewarn_collector.tickets import Delivered, Refused, TryAgain
 
@@ -69,6 +70,39 @@ def try_out(
         say(told)
     if not well:
         fail(told, NOT_WELL)
+
+
+@destinations.command()
+@tells_trouble
+def kinds(
+    kind: Annotated[str | None, typer.Argument(help="Tell what this kind asks for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the kinds of places tickets can go, or what one of them asks for."""
+    if kind is None:
+        profiles = all_profiles()
+        told = [
+            (name, profiles[name].name, profiles[name].proven or "not yet proven")
+            if name in profiles
+            else (name, "Any address, by Standard Webhooks 1.0", "its verifier")
+            for name in all_destinations()
+        ]
+        if as_json:
+            print_json({"kinds": [dict(zip(_KIND, one, strict=True)) for one in told]})
+        else:
+            print_table(("kind", "system", "proven against"), told)
+        return
+    if kind not in all_destinations():
+        fail(f"there is no kind {kind!r}; there are: {', '.join(all_destinations())}", WRONG_USE)
+    asked = list(asked_for(all_destinations()[kind].config))
+    if as_json:
+        print_json({"kind": kind, "keys": [dict(zip(_KEY, one, strict=True)) for one in asked]})
+    else:
+        print_table(("key", "default", "what"), asked)
+
+
+_KIND = ("kind", "system", "proven")
+_KEY = ("key", "default", "help")
 
 
 @outbox.command("list")
@@ -140,10 +174,19 @@ def replay(ids: Ids, directory: Directory = HERE) -> None:
 
 @outbox.command()
 @tells_trouble
-def drop(ids: Ids, directory: Directory = HERE) -> None:
+def drop(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids from `outbox list`.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(help="All of this one, also when it is not configured any more.")
+    ] = None,
+    directory: Directory = HERE,
+) -> None:
     """Give up messages that are queued or dead: they will not be sent."""
+    if not ids and destination is None:
+        fail("name the ids to drop, or --destination NAME for all of one", WRONG_USE)
     now = clock.now()
     with opened_state(find(directory)) as database, database.write() as connection:
+        ids = [*(ids or ()), *(retelling.ids_of(connection, destination) if destination else ())]
         done = rows.drop(connection, ids, now)
         audit.record(connection, now, ACTOR, "outbox.drop", "", {"ids": [*ids], "done": done})
     _report(done, len(ids), "dropped", "queued or given up")

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, get_args
@@ -49,3 +50,12 @@ def secrets_of(config: type[BaseModel]) -> tuple[str, ...]:
         for name, field in config.model_fields.items()
         if name != "url" and SecretStr in (field.annotation, *get_args(field.annotation))
     )
+
+
+def asked_for(config: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    """Return what the table of a destination holds: key, default ("" for none), what it is for."""
+    secrets = secrets_of(config)
+    for name, field in config.model_fields.items():
+        key = f"{name}_file" if name in secrets else name
+        default = "" if field.is_required() or field.default is None else str(field.get_default())
+        yield key, default.replace("PydanticUndefined", ""), field.description or ""

@@ -4,7 +4,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
+from typing import Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -28,6 +30,11 @@ class Config(BaseModel):
     url: SecretStr = Field(description="Where to post; it may hold a token, so it is never shown.")
     secret: SecretStr = Field(
         description="The text of secret_file: one whsec_… a line, the new one first."
+    )
+
+    format: Literal["plain", "cloudevents"] = Field(
+        default="plain",
+        description="plain is our own shape; cloudevents wraps it in that of CloudEvents 1.0.",
     )
 
     @field_validator("url")
@@ -72,17 +79,37 @@ def sign(secret: SecretStr, message_id: str, timestamp: int, body: bytes) -> str
 def deliver(config: Config, message: Message, http: httpx.Client, at: float) -> Delivery:
     """Post once.  A passing trouble is worth another try, any other refusal is not."""
     timestamp = int(at)
+    body, content_type = message.body, "application/json"
+    if config.format == "cloudevents":
+        body, content_type = cloud_event(message), "application/cloudevents+json"
     headers = {
-        "content-type": "application/json",
+        "content-type": content_type,
         "webhook-id": message.id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(config.secret, message.id, timestamp, message.body),
+        "webhook-signature": sign(config.secret, message.id, timestamp, body),
     }
     try:
-        answer = http.post(config.url.get_secret_value(), content=message.body, headers=headers)
+        answer = http.post(config.url.get_secret_value(), content=body, headers=headers)
     except httpx.TransportError as failure:
         return broken(failure)
     return trouble(answer, at) or Delivered()
+
+
+def cloud_event(message: Message) -> bytes:
+    """Return a message as a CloudEvent 1.0 in structured mode; id and type are the message's."""
+    told = json.loads(message.body)
+    event = {
+        "specversion": "1.0",
+        "id": message.id,
+        "source": "/forewarn",
+        "type": str(message.kind),
+        "subject": message.ticket_key,
+        "datacontenttype": "application/json",
+        "data": told.get("data"),
+    }
+    if "timestamp" in told:
+        event["time"] = told["timestamp"]
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def describe(config: Config) -> Mapping[str, str]:

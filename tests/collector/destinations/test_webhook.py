@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
-from tests.collector.destinations.contract import AT, BODY, DestinationContract
+from tests.collector.destinations.contract import AT, BODY, DestinationContract, message
 
 from forewarn_collector.destinations.webhook import DESTINATION, Config, sign
 from forewarn_collector.tickets import Delivered, Message, TryAgain
@@ -118,3 +118,30 @@ def _freeze(monkeypatch: pytest.MonkeyPatch) -> None:
             return datetime.fromtimestamp(AT, UTC)
 
     monkeypatch.setattr("standardwebhooks.webhooks.datetime", Frozen)
+
+
+def test_a_cloud_event_says_the_same_in_its_own_shape_and_is_signed() -> None:
+    wrapped = Config(url=SecretStr(URL), secret=SecretStr(NEW), format="cloudevents")
+    seen: list[httpx.Request] = []
+
+    def other(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    with httpx.Client(transport=httpx.MockTransport(other)) as http:
+        assert DESTINATION.deliver(wrapped, message(), http, AT) == Delivered()
+    (request,) = seen
+    event = json.loads(request.content)
+    assert request.headers["content-type"] == "application/cloudevents+json"
+    assert request.headers["webhook-signature"] == sign(
+        SecretStr(NEW), "msg-1", int(AT), request.content
+    )
+    assert event["data"] == json.loads(BODY)["data"]
+    assert {key: value for key, value in event.items() if key != "data"} == {
+        "specversion": "1.0",
+        "id": "msg-1",
+        "source": "/forewarn",
+        "type": "ticket.opened",
+        "subject": "k#1",
+        "datacontenttype": "application/json",
+    }
