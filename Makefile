@@ -26,9 +26,12 @@ bench:  ## every number we publish, measured again on this machine
 lab:  ## what needs root, package managers, FUSE, Wine, QEMU or long loops
 	$(BIN)/pytest -m lab
 
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml lock/build.in
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+LOCK := $(COMPILE) pyproject.toml lock/build.in
 
 lock:  ## resolve every dependency anew; needs uv
-	$(LOCK) -o lock/agent.txt
+	$(COMPILE) lock/pip.in -o lock/pip.txt
+	$(COMPILE) lock/wheel.in -o lock/wheel.txt
+	$(COMPILE) pyproject.toml -o lock/agent.txt
 	$(LOCK) --extra collector -o lock/collector.txt
 	$(LOCK) --extra collector --extra dev -o lock/dev.txt

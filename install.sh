@@ -4,7 +4,11 @@
 #   ./install.sh try [--once] [--json]   watch this very host: collector, agent, page, ticket receiver
 #   ./install.sh test [PYTEST ARGUMENT…] run the tests
 #   ./install.sh dev                     make the developers' environment in .venv
-#   ./install.sh uninstall               remove every environment that this script made
+#   ./install.sh collector [--url https://NAME:PORT] [--agents HOST:PORT] [--operators HOST:PORT]
+#                                        install the collector as a service; again: upgrade it
+#   ./install.sh agent fw1.…             install the agent of this checkout as a service, enrolled
+#   ./install.sh uninstall [--keep-services]
+#                                        remove every environment and service that this script made
 #
 # Environments are made beside the checkout's files (build/env-*, .venv), or under
 # ${XDG_CACHE_HOME:-~/.cache}/forewarn where the checkout cannot be written.
@@ -159,12 +163,29 @@ dev)
     env=$(make_environment dev)
     echo "$env"
     ;;
+collector)
+    # shellcheck source=collector/forewarn_collector/installer/collector.sh
+    . "$here/collector/forewarn_collector/installer/collector.sh"
+    install_collector "$@"
+    ;;
+agent)
+    # shellcheck source=collector/forewarn_collector/installer/collector.sh
+    . "$here/collector/forewarn_collector/installer/collector.sh"
+    install_agent_from_checkout "$@"
+    ;;
 uninstall)
     for name in collector dev; do
         env=$(home_of "$name")
         rm -rf "$env" "$(dirname "$(home_of log)")/env-$name.log"
         say "forewarn: removed $env"
     done
+    if [ -d /opt/forewarn ] && [ "${1:-}" != --keep-services ]; then
+        # shellcheck source=collector/forewarn_collector/installer/collector.sh
+        . "$here/collector/forewarn_collector/installer/collector.sh"
+        need_root_and_systemd
+        [ ! -e /opt/forewarn/agent ] || sh "$here/collector/forewarn_collector/installer/agent.sh" --uninstall
+        [ ! -e /opt/forewarn/collector ] || uninstall_collector
+    fi
     ;;
 "" | -h | --help | help)
     usage

@@ -193,6 +193,32 @@ def status_command(
         raise typer.Exit(NOT_WELL)
 
 
+@app.command("doctor")
+def doctor_command(
+    as_json: AsJson = False, directory: Directory = paths.default_directory()
+) -> None:
+    """Look the agent over: rights, program, settings, disk, identity, collector, clock, sending.
+
+    Exit code 1: something is in trouble; warnings alone do not count.
+    """
+    from forewarn_agent import doctor
+
+    try:
+        found = list(doctor.examine(directory, doctor.Outside(is_running=psutil.pid_exists)))
+    except OSError as failure:
+        _fail(_not_allowed(directory, failure), NOT_WELL)
+    if as_json:
+        told = [{"subject": f.subject, "mark": str(f.mark), "text": f.text} for f in found]
+        print(json.dumps({"findings": told}, indent=2))
+    else:
+        table = Table("", "subject", "finding", box=None, header_style="bold", pad_edge=False)
+        for f in found:
+            table.add_row(str(f.mark), escape(f.subject), escape(f.text))
+        _out.print(table, highlight=False)
+    if any(f.mark is doctor.Mark.TROUBLE for f in found):
+        raise typer.Exit(NOT_WELL)
+
+
 @config_app.command("check")
 def config_check(
     directory: Directory = paths.default_directory(),

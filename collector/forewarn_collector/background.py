@@ -44,6 +44,10 @@ class Task:
         if self._thread is not None:
             self._thread.join(_PATIENCE)
 
+    def is_alive(self) -> bool:
+        """Say whether its thread still turns."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._once()

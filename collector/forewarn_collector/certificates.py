@@ -5,6 +5,7 @@ and is renewed with the same key, so that a pinned key stays true.  EC P-256, be
 library and browser takes it.
 """
 
+import base64
 import hashlib
 import ipaddress
 import os
@@ -110,6 +111,18 @@ def authority_der(files: Files) -> bytes:
     """Return the authority's certificate in DER."""
     certificate = x509.load_pem_x509_certificate(files.ca.read_bytes())
     return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def leaf_pin(files: Files) -> str:
+    """Return the SHA-256 of the leaf's public key, base64, as ``curl --pinnedpubkey`` takes it.
+
+    The key stays when the leaf is renewed, so that a printed line stays true.
+    """
+    public = _load_leaf(files).public_key()
+    told = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return base64.b64encode(hashlib.sha256(told).digest()).decode()
 
 
 def leaf_ends(files: Files) -> datetime:

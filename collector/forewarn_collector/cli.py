@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from forewarn_collector import clock, doctor, instance
-from forewarn_collector.commands import entry, judging, measuring, telling
+from forewarn_collector.commands import entry, hosting, judging, keeping, measuring, telling
 from forewarn_collector.commands.frame import (
     HERE,
     NO_INSTANCE,
@@ -39,7 +39,10 @@ app.add_typer(judging.rules, name="rules")
 app.add_typer(telling.destinations, name="destination")
 app.add_typer(telling.outbox, name="outbox")
 app.add_typer(audits, name="audit")
+app.add_typer(hosting.packages, name="packages")
 app.command()(measuring.bench)
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 
 
 @app.command()
@@ -100,11 +103,16 @@ def serve(directory: Directory = HERE) -> None:
     # Not above: other commands need none of it, and importing it takes a second.
     from forewarn_collector import logs
     from forewarn_collector import serve as serving
+    from forewarn_collector.service_manager import notify
+
+    def ready(line: str) -> None:
+        typer.echo(line)
+        notify("READY=1")
 
     os.umask(0o077)
     directory = instance.find(directory)
     logs.configure()
-    serving.run(directory, ready=typer.echo, now=clock.now)
+    serving.run(directory, ready=ready, now=clock.now)
 
 
 @app.command("migrate")

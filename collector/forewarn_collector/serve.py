@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 import signal
+import sqlite3
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,12 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import duckdb
 import structlog
 import uvloop
 from pydantic import JsonValue
 
 from forewarn_checks.base import FactValue
-from forewarn_collector import certificates, clock, control
+from forewarn_collector import backup, certificates, clock, control, packages, service_manager
 from forewarn_collector.api.app import operators_app
 from forewarn_collector.attending import attend_all
 from forewarn_collector.background import Task, stop_all
@@ -61,6 +63,7 @@ class Line:
     """Everything of a running collector, from a request to a webhook."""
 
     collector: Collector
+    store: DuckSampleStore
     ingest: Ingest
     engine: Engine
     courier: Courier
@@ -108,7 +111,12 @@ class Line:
 
     def handlers(self) -> Mapping[str, control.Handler]:
         """Return what `control.sock` answers."""
-        return {"status": self._status, "reload": self._reload, "revoke": self._revoke}
+        return {
+            "status": self._status,
+            "reload": self._reload,
+            "revoke": self._revoke,
+            "snapshot": self._snapshot,
+        }
 
     def _status(self, _arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
         return {
@@ -125,6 +133,13 @@ class Line:
         if trouble := self.reload():
             raise ControlError(trouble)
         return {"reloaded": True}
+
+    def _snapshot(self, _arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
+        try:
+            backup.snapshot_running(self.collector.directory, self.store)
+        except (OSError, duckdb.Error, sqlite3.Error) as trouble:
+            raise ControlError(f"no snapshot: {trouble}") from trouble
+        return {"snapshot": backup.STAGING}
 
     def _revoke(self, arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
         host = self.collector.hosts.get(arguments.get("host", ""))
@@ -195,6 +210,7 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
         stack.callback(courier.close)
         line = Line(
             collector=collector,
+            store=store,
             ingest=ingest,
             engine=engine,
             courier=courier,
@@ -250,11 +266,17 @@ async def _listen(line: Line, servers: Servers, ready: Callable[[], None]) -> No
         if up.is_set():
             ready()
         waiting.cancel()
+        pinging = asyncio.create_task(service_manager.ping_while(lambda: _all_turn(line)))
         try:
             await serving
         finally:
+            pinging.cancel()
             # While this loop still turns: it is where the last answers are given.
             await asyncio.to_thread(line.ingest.close)
+
+
+def _all_turn(line: Line) -> bool:
+    return all(task.is_alive() for task in line.tasks)
 
 
 def _side(line: Line) -> AgentSide:
@@ -268,6 +290,7 @@ def _side(line: Line) -> AgentSide:
         authority=line.files.ca.read_bytes(),
         pepper=read_pepper(collector.directory),
         now=collector.now,
+        offer=packages.read_offer(packages.default_folder()),
     )
 
 

@@ -34,7 +34,7 @@ def new_token() -> str:
 
 
 def token_hash(pepper: bytes, token: str) -> str:
-    """Return what is kept of a token: useless without the pepper, which no backup holds.
+    """Return what is kept of a token: useless without the pepper, which no database holds.
 
     A fast hash is right for 160 random bits; a slow one would let anybody keep us busy.
     """

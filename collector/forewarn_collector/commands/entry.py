@@ -10,7 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from forewarn_checks.base.durations import parse_duration, write_duration
-from forewarn_collector import clock
+from forewarn_collector import clock, packages
 from forewarn_collector.api.principal import Role
 from forewarn_collector.commands.frame import (
     HERE,
@@ -99,12 +99,15 @@ def create_token(
         data: dict[str, JsonValue] = {"client": client, "site": site, "max_uses": max_uses}
         audit.record(connection, now, ACTOR, "token.create", token_id, data)
     string = enrolment_string(directory, url, token)
+    offered = any(packages.default_folder().glob("*.txt"))
+    line = packages.install_line(directory, url, string) if offered else ""
     expires = clock.rfc3339(now + lasts)
     if as_json:
         print_json(
             {
                 "id": token_id,
                 "enrolment": string,
+                "install": line,
                 "client": client,
                 "site": site,
                 "class": host_class,
@@ -116,6 +119,10 @@ def create_token(
         return
     hosts = "one host" if max_uses == 1 else f"{max_uses} hosts"
     note(f"For {hosts} of {client} at {site}, good until {expires}:")
+    if line:
+        note("To install the agent on a Linux host and enrol it, run there:")
+        typer.echo(line)
+        note("To enrol an agent that is installed: forewarn-agent enrol with this string:")
     typer.echo(string)
 
 

@@ -25,9 +25,11 @@ from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
 from forewarn_collector.enrolment import Refused, enrol, parse_request
 from forewarn_collector.http.arrivals import Arrivals, Failures
+from forewarn_collector.http.downloads import download_routes
 from forewarn_collector.http.limits import BODY_BYTES, is_odd, refuse
 from forewarn_collector.ingest import BadBatch, Busy, Ingest, decode
 from forewarn_collector.metrics import AGENT_REQUESTS
+from forewarn_collector.packages import Offer
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
@@ -65,6 +67,7 @@ class AgentSide:
     authority: bytes  # the authority's certificate, PEM
     pepper: bytes = field(repr=False)
     now: Callable[[], datetime]
+    offer: Offer = field(default_factory=Offer)
 
 
 class _Routes:
@@ -200,6 +203,7 @@ def agents_app(side: AgentSide) -> ASGIApp:
             Route("/v1/enrol", routes.enrol, methods=["POST"]),
             Route("/v1/batches", routes.batches, methods=["POST"]),
             Route("/v1/ca.pem", routes.authority, methods=["GET"]),
+            *download_routes(side.offer),
         ],
         exception_handlers={
             _Answered: _answer,

@@ -6,6 +6,7 @@ One process at a time; DuckDB locks its file, readers included.
     StoreUnusable   it cannot be opened, for a reason that is not damage
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ from forewarn_collector.samples.asking import Asking, latest_statuses
 from forewarn_collector.samples.compact import compact
 from forewarn_collector.samples.hot import transaction
 from forewarn_collector.samples.names import LANE_NUMBERS
-from forewarn_collector.samples.opening import Opened, StoreInUse, StoreUnusable, open_store
+from forewarn_collector.samples.opening import HOT, Opened, StoreInUse, StoreUnusable, open_store
 
 __all__ = ["DuckSampleStore", "StoreInUse", "StoreUnusable"]
 
@@ -357,6 +358,29 @@ class DuckSampleStore:
                 f"SELECT coalesce(max(entry), 0) FROM runs_{generation}"
             ).fetchone()
         return int(row[0]) if row else 0
+
+    def copy_to(self, target: Path) -> None:
+        """Put a whole copy of the store into the new folder `target`, on the same filesystem.
+
+        Appending goes on meanwhile.  Sealed files are linked: they are never written again.
+        """
+        target.mkdir(mode=0o700)
+        hot_file = str(target / HOT).replace("'", "''")
+        with self._housekeeping:
+            worker = self._database.cursor()
+            try:
+                # One transaction: hot rows, marks and the list of sealed files of one moment.
+                (here,) = worker.execute("SELECT current_database()").fetchone() or ("hot",)
+                worker.execute(f"ATTACH '{hot_file}' AS copied")
+                worker.execute(f'COPY FROM DATABASE "{here}" TO copied')
+                worker.execute("DETACH copied")
+                names = [file.path for file in sealed.files(worker)]
+            finally:
+                worker.close()
+            for name in (*names, *(path.name for path in self._directory.glob("*.parquet"))):
+                copy = target / name
+                copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.link(self._directory / name, copy)
 
     def close(self) -> None:
         """Finish what is under way and close."""

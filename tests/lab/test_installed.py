@@ -1,0 +1,295 @@
+"""Installed like a product: services on a bare Debian with systemd, without any package index.
+
+Needs root, systemd-nspawn and debootstrap; one machine lives through the whole file, in order.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CHECKOUT = "/srv/forewarn"
+STATE, AGENT = "/var/lib/forewarn", "/var/lib/forewarn-agent"
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a container needs root"),
+    pytest.mark.skipif(
+        not (shutil.which("systemd-nspawn") and shutil.which("debootstrap")),
+        reason="apt-get install systemd-container debootstrap",
+    ),
+]
+
+
+def _machine() -> ModuleType:
+    path = Path(__file__).with_name("machine.py")
+    spec = importlib.util.spec_from_file_location("lab_machine", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+machines = _machine()
+
+
+class Site:
+    """The machine, and what its operator knows."""
+
+    def __init__(self, tree: Path) -> None:
+        """Take a tree that nothing was done to."""
+        self.tree = tree
+        self.machine = machines.Machine(tree)
+        self.password = ""
+        self.line = ""
+        self.host = ""
+        self.before: set[str] = set()
+        self.took: dict[str, float] = {}
+
+    def timed(self, what: str, act: Callable[[], str]) -> str:
+        """Do something and keep how long it took."""
+        began = time.monotonic()
+        try:
+            return act()
+        finally:
+            self.took[what] = time.monotonic() - began
+            print(f"\n{what}: {self.took[what]:.1f} s")
+
+    def ask(self, path: str) -> object:
+        """Ask the operators' API inside the machine, signed in as the first operator."""
+        base = "curl -fsS --cacert /var/lib/forewarn/ca.pem -H content-type:application/json"
+        login = json.dumps({"name": "admin", "password": self.password})
+        url = "https://localhost:8441/api/v1"
+        key = json.loads(self.machine.run(f"{base} -d @- {url}/login", given=login))["key"]
+        return json.loads(self.machine.run(f"{base} -H 'authorization: Bearer {key}' {url}{path}"))
+
+    def readings(self) -> list[object]:
+        """Return what the collector holds of the host, newest values."""
+        told = self.ask(f"/hosts/{self.host}/readings")
+        assert isinstance(told, dict)
+        found = told.get("readings") or told.get("items") or []
+        assert isinstance(found, list)
+        return found
+
+    def wait(self, script: str, seconds: float) -> float:
+        """Wait until a script inside ends well; return how long that took."""
+        began = time.monotonic()
+        while not self.machine.try_run(script):
+            if time.monotonic() - began > seconds:
+                journal = self.machine.told("journalctl -b --no-pager -n 40")[1]
+                raise AssertionError(f"not within {seconds} s: {script}\n{journal}")
+            time.sleep(0.3)
+        return time.monotonic() - began
+
+    def pid(self, unit: str) -> int:
+        """Return the main process of a unit, 0 for none."""
+        return int(self.machine.run(f"systemctl show -P MainPID {unit}"))
+
+
+def files_of(tree: Path) -> set[str]:
+    """Return every file and folder that an installation could leave behind."""
+    return {
+        str(path.relative_to(tree))
+        for top in ("etc", "opt", "usr/local", "var/lib", "root", "home", "srv")
+        for path in (tree / top).rglob("*")
+        if not str(path.relative_to(tree)).startswith(("var/lib/systemd", "var/lib/private"))
+    }
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("installed")
+    tree = machines.bare_tree(folder)
+    checkout = tree / CHECKOUT.removeprefix("/")
+    skipped = shutil.ignore_patterns(".git", ".venv", "build", "*_cache", "__pycache__", "output")
+    shutil.copytree(os.environ.get("FOREWARN_LAB_CHECKOUT", ROOT), checkout, ignore=skipped)
+    made = Site(tree)
+    made.machine.boot()
+    made.before = files_of(tree)
+    try:
+        yield made
+    finally:
+        made.machine.power_off()
+        print("\n" + json.dumps({name: round(took, 1) for name, took in made.took.items()}))
+
+
+def test_one_command_installs_the_collector(site: Site) -> None:
+    """Out of a checkout, with a package index: user, release, state, service, first operator."""
+    url = "--url https://localhost:8440"
+    told = site.timed(
+        "collector installed",
+        lambda: site.machine.run(f"cd {CHECKOUT} && ./install.sh collector {url}"),
+    )
+    site.password = told.strip().splitlines()[-1]
+    assert site.machine.run("systemctl is-active forewarn-collector").strip() == "active"
+    assert "linux-x86_64-cp311" in site.machine.run("forewarn-collector packages list")
+    size = site.machine.run("du -sm /opt/forewarn | cut -f1").strip()
+    print(f"\n/opt/forewarn: {size} MB")
+
+
+def test_again_changes_nothing(site: Site) -> None:
+    """The same command on the same release: nothing restarts, no second operator."""
+    before = site.pid("forewarn-collector")
+    code, told = site.machine.told(f"cd {CHECKOUT} && ./install.sh collector")
+    assert (code, "at this release already" in told) == (0, True), told
+    assert site.pid("forewarn-collector") == before
+
+
+def test_it_comes_back_after_a_reboot(site: Site) -> None:
+    """From here on the machine has no network but loopback: no package index can be reached."""
+    site.machine.power_off()
+    site.machine = machines.Machine(site.tree, network=False)
+    site.timed("boot until the collector answers", lambda: _boot(site))
+    assert site.machine.run("ip -br link").split()[0] == "lo"
+    assert len(site.machine.run("ip -br link").splitlines()) == 1
+
+
+def _boot(site: Site) -> str:
+    site.machine.boot()
+    site.wait("curl -fsSk https://localhost:8441/readyz", 60)
+    return ""
+
+
+def test_the_printed_line_installs_and_enrols(site: Site) -> None:
+    """First samples through the API within a minute of the line being run."""
+    told = site.machine.run(
+        "sudo -u forewarn-collector forewarn-collector token create --client acme --site hq"
+    )
+    *_, site.line, _string = told.splitlines()
+    assert site.line.startswith("curl -fsSk --pinnedpubkey 'sha256//")
+
+    def install() -> str:
+        site.machine.run(site.line)
+        (host,) = _items(site.ask("/hosts"))
+        site.host = str(host["id"])
+        deadline = time.monotonic() + 60
+        while not site.readings():
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        return ""
+
+    site.timed("line run until samples are seen", install)
+    assert site.took["line run until samples are seen"] <= 60
+    assert site.machine.run("systemctl is-active forewarn-agent").strip() == "active"
+
+
+def _items(told: object) -> list[dict[str, object]]:
+    if isinstance(told, dict):
+        told = next(value for value in told.values() if isinstance(value, list))
+    assert isinstance(told, list)
+    return told
+
+
+def test_the_line_again_changes_nothing(site: Site) -> None:
+    """The token is used up by now; the host is enrolled, so that no token is needed."""
+    before = site.pid("forewarn-agent")
+    code, told = site.machine.told(site.line)
+    assert (code, "already" in told) == (0, True), told
+    assert site.pid("forewarn-agent") == before
+
+
+def test_the_disk_check_sees_home(site: Site) -> None:
+    """The hardened unit measures what the host has, and does not fall back on its own view."""
+    told = site.machine.run(f"forewarn-agent status --json --dir {AGENT}")
+    checks = json.loads(told)["agent"]["checks"]
+    print("\n" + json.dumps({name: (c["outcome"], c["error"]) for name, c in checks.items()}))
+    for name in ("disk", "memory", "cpu", "uptime"):
+        assert checks[name]["outcome"] == "ok", checks[name]
+
+
+def test_no_secret_can_be_read_by_others(site: Site) -> None:
+    """Neither folder can be entered, and no file in them is for anybody else."""
+    for folder in (STATE, AGENT):
+        assert site.machine.run(f"stat -c %a {folder}").strip() == "700"
+        assert site.machine.run(f"find {folder} -type f -perm /077").strip() == ""
+    writable = "find /opt/forewarn ! -type l \\( -perm /022 -o ! -user root \\)"
+    assert site.machine.run(writable).strip() == ""
+
+
+def test_the_token_is_in_no_database_log_or_process_list(site: Site) -> None:
+    """A token of the line that was run, looked for everywhere it could have stuck."""
+    token = next(part for part in site.line.split(".") if part.startswith("fwe_"))
+    places = f"{STATE} {AGENT} /var/log /run /etc /opt/forewarn/agent/"
+    assert not site.machine.try_run(
+        f"grep -rlaF -e {token} {places} --exclude-dir=udev --exclude-dir=journal"
+    )
+    journal = site.machine.run(f"journalctl --no-pager | grep -F {token} || true")
+    # sudo writes down the command that it was asked to run; nothing of ours may.
+    assert all("sudo[" in line for line in journal.splitlines()), journal
+    assert token not in site.machine.run("ps axww -o args | grep -v grep")
+
+
+@pytest.mark.parametrize("unit", ["forewarn-collector", "forewarn-agent"])
+def test_a_killed_process_comes_back(site: Site, unit: str) -> None:
+    """Kill -9: systemd starts it again, and readings go on."""
+    before = site.pid(unit)
+    site.machine.run(f"kill -9 {before}")
+    took = site.wait(
+        f'p=$(systemctl show -P MainPID {unit}); [ "$p" != 0 ] && [ "$p" != {before} ] '
+        f"&& systemctl is-active {unit}",
+        30,
+    )
+    print(f"\n{unit} killed and ready again: {took:.1f} s")
+    site.wait("curl -fsSk https://localhost:8441/readyz", 30)
+
+
+@pytest.mark.parametrize("unit", ["forewarn-collector", "forewarn-agent"])
+def test_the_watchdog_is_on_and_the_unit_is_hardened(site: Site, unit: str) -> None:
+    """What systemd itself says of the running unit."""
+    shown = site.machine.run(
+        f"systemctl show {unit} -p WatchdogUSec -p NoNewPrivileges -p ProtectSystem -p User"
+    )
+    assert "WatchdogUSec=2min" in shown
+    assert "NoNewPrivileges=yes" in shown
+    assert "ProtectSystem=strict" in shown
+    site.machine.run(f"systemd-analyze security --no-pager --threshold=15 {unit}")
+
+
+def test_memory_of_the_installed_services(site: Site) -> None:
+    """Bytecode came compiled: PSS of both, as the kernel counts it."""
+    for unit, most in (("forewarn-agent", 36), ("forewarn-collector", 400)):
+        pss = site.machine.run(f"awk '/^Pss:/ {{print $2}}' /proc/{site.pid(unit)}/smaps_rollup")
+        print(f"\n{unit}: PSS {int(pss) / 1024:.1f} MB")
+        assert int(pss) / 1024 <= most
+
+
+def test_both_come_back_after_a_reboot(site: Site) -> None:
+    """And the host is heard of again."""
+    site.machine.power_off()
+    site.timed("reboot until the collector answers", lambda: _boot(site))
+    site.wait("systemctl is-active forewarn-agent", 30)
+    site.wait(f"forewarn-agent status --dir {AGENT}", 60)
+
+
+def test_both_doctors_are_content(site: Site) -> None:
+    """On a fresh installation nothing is in trouble."""
+    for command in (
+        f"forewarn-agent doctor --dir {AGENT}",
+        f"forewarn-collector doctor --dir {STATE}",
+    ):
+        code, told = site.machine.told(command)
+        print("\n" + told)
+        assert code == 0
+
+
+def test_uninstall_leaves_nothing(site: Site) -> None:
+    """Agent first, then the collector; users, units, folders: all gone."""
+    fetched = site.line.partition("|")[0]
+    site.timed("agent removed", lambda: site.machine.run(f"{fetched} | sh -s -- --uninstall"))
+    assert site.machine.try_run("systemctl is-active forewarn-collector")
+    site.machine.run(f"cd {CHECKOUT} && ./install.sh uninstall")
+    assert not site.machine.try_run("getent passwd forewarn forewarn-collector")
+    assert site.machine.run("systemctl list-unit-files 'forewarn*' --no-legend").strip() == ""
+    left = files_of(site.tree) - site.before
+    ours = {path for path in left if not path.endswith("-")}  # passwd- and group- are useradd's
+    assert ours == set()
