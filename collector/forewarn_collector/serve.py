@@ -115,6 +115,7 @@ class Line:
             "status": self._status,
             "reload": self._reload,
             "revoke": self._revoke,
+            "spread": self._spread,
             "snapshot": self._snapshot,
         }
 
@@ -140,6 +141,16 @@ class Line:
         except (OSError, duckdb.Error, sqlite3.Error) as trouble:
             raise ControlError(f"no snapshot: {trouble}") from trouble
         return {"snapshot": backup.STAGING}
+
+    def _spread(self, _arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
+        into = self.collector.directory / "replay" / clock.uuid7(self.collector.now())
+        spread = self.store.spread(into)
+        return {
+            "samples": list(spread.samples),
+            "runs": list(spread.runs),
+            "tail": spread.tail,
+            "names": spread.names,
+        }
 
     def _revoke(self, arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
         host = self.collector.hosts.get(arguments.get("host", ""))

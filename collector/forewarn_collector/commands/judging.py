@@ -1,4 +1,4 @@
-"""What is judged: `rules check`, `rules list` and `rules test`."""
+"""What is judged: `rules check`, `rules list`, `rules test` and `rules backtest`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from forewarn_collector.commands.frame import (
     say,
     tells_trouble,
 )
+from forewarn_collector.commands.replaying import backtest_rules
 from forewarn_collector.instance import find, read_settings
 from forewarn_collector.rule_tests import read
 from forewarn_collector.rule_trial import run
@@ -25,6 +26,7 @@ from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.toml_file import RulesFile, read_toml
 
 rules = typer.Typer(help="What is judged, and by which marks.", no_args_is_help=True)
+rules.command("backtest")(backtest_rules)
 
 
 @rules.command()

@@ -36,6 +36,7 @@ from forewarn_collector.samples.compact import compact
 from forewarn_collector.samples.hot import transaction
 from forewarn_collector.samples.names import LANE_NUMBERS
 from forewarn_collector.samples.opening import HOT, Opened, StoreInUse, StoreUnusable, open_store
+from forewarn_collector.samples.spread import Spread, lay_out
 
 __all__ = ["DuckSampleStore", "StoreInUse", "StoreUnusable"]
 
@@ -225,6 +226,11 @@ class DuckSampleStore:
         """Return what many series were up to and at a moment of each, thinned as `span` says."""
         with self._asking() as asking:
             return asking.histories(host, shape, until, span)
+
+    def spread(self, into: Path) -> Spread:
+        """Return where everything lies that is held; what is hot is written into a folder first."""
+        with self._asking() as asking:
+            return lay_out(asking.connection, self._directory, into)
 
     def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
         """Return (spool, lane, sequence) of every run held, in order; repeats would show."""

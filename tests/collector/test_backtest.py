@@ -1,0 +1,192 @@
+"""Rules over what was received: from a file, from sealed files and the hot tail."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.collector.engine.line import START, microseconds
+from typer.testing import CliRunner
+
+from forewarn_checks.base import Lane, Outcome
+from forewarn_collector import backtest
+from forewarn_collector.backtest import from_file, replay, stored, wanted
+from forewarn_collector.cli import app
+from forewarn_collector.replay import Replayed
+from forewarn_collector.rules.book import RuleBook, declared
+from forewarn_collector.samples import Arrival, ArrivedRun
+from forewarn_collector.samples.duck import DuckSampleStore
+from forewarn_collector.state.hosts import KnownHost
+
+T0 = microseconds(START)
+MINUTE = 60_000_000
+BOOK = RuleBook(declared())
+LABELS = {"mountpoint": "/", "device": "sda1", "fstype": "ext4"}
+HOST = KnownHost(
+    number=1, id="h1", client_id="c", site_id="s", name="web1", public_key=b"", system="linux"
+)
+
+
+def append(store: DuckSampleStore, turn: int, used: float, sequence: int | None = None) -> None:
+    """Append one run of a disk, read every five minutes and received two seconds later."""
+    at = T0 + turn * 5 * MINUTE
+    shapes = [store.shape(name, LABELS) for name in ("disk_used_ratio", "disk_free_bytes")]
+    run = ArrivedRun(turn, "disk", at, 0.1, Outcome.OK, "")
+    store.append(
+        [
+            Arrival(
+                host=1,
+                spool="spool",
+                lane=Lane.LIVE,
+                through=turn,
+                received=at + 2_000_000,
+                runs=(run,),
+                shapes=shapes,
+                times=[at, at],
+                values=[used, 1e9],
+            )
+        ]
+    )
+
+
+def over(store: DuckSampleStore, into: Path, ended: int) -> backtest.Outcome:
+    spread = store.spread(into)
+    source = stored(spread, {1: HOST}, wanted(BOOK), T0, ended, ())
+    (*_, outcome) = replay(source, BOOK, T0, ended)
+    assert isinstance(outcome, backtest.Outcome)
+    return outcome
+
+
+@pytest.mark.parametrize("sealed_after", [None, 0, 30, 39])
+def test_sealed_files_and_the_hot_tail_are_one_history(
+    sealed_after: int | None, tmp_path: Path
+) -> None:
+    store = DuckSampleStore(tmp_path / "samples")
+    for turn in range(40):
+        append(store, turn, 0.95 if 5 <= turn < 20 else 0.5)
+        if turn == sealed_after:
+            store.seal()
+    outcome = over(store, tmp_path / "out", T0 + 205 * MINUTE)
+    store.close()
+    (episode,) = outcome.episodes
+    assert (episode.rule, str(episode.severity)) == ("DiskAlmostFull", "high")
+    assert (episode.opened_at - T0) // MINUTE == 40
+    assert episode.closed_at is not None
+    assert (episode.closed_at - T0) // MINUTE == 115
+    assert outcome.points == 40 * 3
+
+
+def test_silence_is_replayed_and_our_own_absence_is_not(tmp_path: Path) -> None:
+    store = DuckSampleStore(tmp_path / "samples")
+    for turn in (*range(12), *range(60, 72)):
+        append(store, turn, 0.5)
+    spread = store.spread(tmp_path / "out")
+    store.close()
+    ended = T0 + 360 * MINUTE
+    for away, silent in (((), 1), (((T0 + 50 * MINUTE, T0 + 301 * MINUTE),), 0)):
+        source = stored(spread, {1: HOST}, wanted(BOOK), T0, ended, away)
+        (*_, outcome) = replay(source, BOOK, T0, ended)
+        assert isinstance(outcome, backtest.Outcome)
+        assert [one.rule for one in outcome.episodes] == ["HostSilent"] * silent
+
+
+def write(path: Path, values: Sequence[float], host: str = "web1") -> None:
+    rows = ["host,metric,labels,ts,value"]
+    for turn, value in enumerate(values):
+        moment = T0 // 1_000_000 + 300 * turn
+        for metric, read in (("disk_used_ratio", value), ("disk_free_bytes", 1e9)):
+            rows.append(f'{host},{metric},"{{""mountpoint"": ""/""}}",{moment},{read}')
+    path.write_text("\n".join(rows) + "\n")
+
+
+def command(*words: str) -> tuple[int, str]:
+    answer = CliRunner().invoke(app, ["rules", "backtest", *words])
+    return answer.exit_code, answer.output
+
+
+def test_a_file_is_replayed_by_command(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    write(path, [0.5] * 5 + [0.95] * 20 + [0.5] * 10)
+    code, out = command("--series", str(path), "--json")
+    told = json.loads(out)
+    (episode,) = told["rules"]["DiskAlmostFull"]["episodes"]
+    assert told["rules"]["DiskAlmostFull"]["kind"] == "threshold"
+    assert (episode["host"], episode["severity"]) == ("web1", "high")
+    assert episode["evidence"]["title"] == "/ on web1 is almost full (95 %)"
+    assert told["summary"]["tickets"] == 1
+    assert told["summary"]["noisiest"] == [{"host": "web1", "episodes": 1}]
+    assert code == 0
+    code, out = command("--series", str(path), "--max-episodes-per-host-week", "1")
+    assert code == 1
+    assert "more than 1" in out
+
+
+def test_changed_rules_are_compared_with_those_in_force(tmp_path: Path) -> None:
+    path, rules = tmp_path / "series.csv", tmp_path / "rules.toml"
+    write(path, [0.5] * 5 + [0.92] * 20 + [0.5] * 10)
+    rules.write_text("[rules.DiskAlmostFull]\nabove = 0.94\nclear_at = 0.9\n")
+    _, out = command("--series", str(path), "--rule", str(rules), "--compare", "current", "--json")
+    compared = json.loads(out)["summary"]["compared"]
+    assert compared["added"] == []
+    assert [one["rule"] for one in compared["removed"]] == ["DiskAlmostFull"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "columns are host, metric"),
+        ("host,metric\n1,2\n", "columns are host, metric"),
+        ("host,metric,labels,ts,value\n", "holds no reading"),
+        ("host,metric,labels,ts,value\nh,m,{x,1,1\n", "are no JSON"),
+    ],
+)
+def test_a_bad_file_is_refused_in_words(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    code, out = command("--series", str(path))
+    assert code == 2
+    assert said in " ".join(out.split())
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.sampled_from([0.5, 0.86, 0.93, 0.96]), min_size=20, max_size=60))
+def test_replaying_in_pieces_of_any_size_gives_the_same_episodes(values: list[float]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "series.csv"
+        write(path, values)
+        found: list[list[Replayed]] = []
+        for rows in (2, 14, 1000):
+            source, began, ended = from_file(path, BOOK)
+            (whole,) = source.batches
+            whole_again = backtest._slices(whole, rows)
+            again = backtest.Source(source.hosts, source.shapes, whole_again)
+            (*_, outcome) = replay(again, BOOK, began, ended + 1)
+            assert isinstance(outcome, backtest.Outcome)
+            found.append(list(outcome.episodes))
+    assert found[0] == found[1] == found[2]
+
+
+def test_tickets_are_counted_as_the_collector_opens_them() -> None:
+    def one(opened: int, closed: int | None, component: str = "filesystem:/") -> Replayed:
+        return Replayed(
+            rule="R",
+            host=HOST,
+            component=component,
+            labels={},
+            severity=BOOK.rules()[0].rule.severity,
+            first_severity=BOOK.rules()[0].rule.severity,
+            opened_at=opened,
+            closed_at=closed,
+            title="",
+            shown="",
+        )
+
+    day = 24 * 60 * MINUTE
+    assert backtest.tickets([one(0, 10), one(20, 30), one(day * 3, None)]) == 2
+    assert backtest.tickets([one(0, 10), one(0, 10, "drive:X")]) == 2
+    assert np.isclose(backtest.tickets([]), 0)
