@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(sys.executable).parent
 BENCHMARKS: dict[str, list[str]] = {
     "forecast": [sys.executable, "-m", "benchmarks.forecast"],
+    "tickets": [sys.executable, "-m", "benchmarks.tickets"],
     "agent": [sys.executable, "-m", "benchmarks.agent_footprint"],
     "collector": [
         str(HERE / "forewarn-collector"),

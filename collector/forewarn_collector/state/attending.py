@@ -18,12 +18,16 @@ from forewarn_collector.state.closing import close
 from forewarn_collector.state.history import (
     ACTOR,
     Event,
+    Past,
+    change,
+    columns,
     deadline,
     due_marks,
     event,
     events_of,
     happen,
     past,
+    record,
 )
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import tickets
@@ -64,7 +68,7 @@ def attend(
     done = Attended()
     for row in rows:
         marks = _marks(connection, row, histories[row["id"]], now, telling)
-        moved = _move(connection, row["id"], now, telling)
+        moved = _move(connection, row, now, telling)
         if marks and not moved:
             outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
         done += Attended(tickets=1, marks=marks, moved=int(moved))
@@ -81,14 +85,24 @@ def _marks(
     now: datetime,
     telling: Telling,
 ) -> int:
+    """Write down what a ticket's clocks have reached; return how many marks that were."""
     if row["promise"] is None:
         return 0
     policy = promises.kept(connection, row["promise"])
-    marks = due_marks(past(history), policy, now)
+    found = past(history)
+    marks = due_marks(found, policy, now)
+    if not marks:
+        return 0
     after: dict[str, Any] = dict(row)
     for mark in marks:
         what = _event(connection, after, mark, telling)
-        after = happen(connection, after, what, actor=ACTOR, now=now)
+        record(connection, row, what, actor=ACTOR, now=now)
+        after |= what.sets
+    # Marks move no clock, so that the history need not be read again.
+    told = Past(found.turns, found.told | {mark.key for mark in marks})
+    changed = {**columns(told, policy, after, now), "changed_at": now}
+    changed |= {name: after[name] for name in ("state", "assignee", "team")}
+    change(connection, row["id"], changed)
     return len(marks)
 
 
@@ -99,12 +113,11 @@ def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Tel
         "priority": row["priority"],
         "mark": mark.key,
     }
-    # A value that follows makes the ticket's clocks, and when to look again, be reckoned anew.
     if mark.kind is not MarkKind.STEP:
-        return event(mark.kind, data, wake_at=None)
+        return event(mark.kind, data)
     data["to"] = mark.to
     if not mark.reassign:
-        return event(mark.kind, data, wake_at=None)
+        return event(mark.kind, data)
     to: str | None = mark.to
     sets: dict[str, str | None] = {}
     team = telling.routing.teams.get(mark.to)
@@ -116,18 +129,19 @@ def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Tel
     sets["assignee"] = to
     if row["state"] == TicketState.NEW and to is not None:
         sets["state"] = TicketState.ASSIGNED
-    return event(mark.kind, data, sets=sets, wake_at=None)
+    return event(mark.kind, data, sets=sets)
 
 
 # -- what time moves on --------------------------------------------------------------------------
 
 
-def _move(connection: Connection, ticket_id: str, now: datetime, telling: Telling) -> bool:
+def _move(connection: Connection, before: RowMapping, now: datetime, telling: Telling) -> bool:
     """Reopen what was resolved and fires on, and close what has been over for long."""
-    row = connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one()
-    until = deadline(row)
-    if until is None or until > now or row["state"] not in OPEN_STATES:
+    until = deadline(before)
+    if until is None or until > now or before["state"] not in OPEN_STATES:
         return False
+    ticket_id = before["id"]
+    row = connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one()
     if row["state"] == TicketState.RESOLVED and row["condition"] != "cleared":
         state = TicketState.ASSIGNED if row["assignee"] else TicketState.NEW
         data = {"because": "still firing half an hour after it was resolved"}

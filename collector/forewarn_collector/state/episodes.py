@@ -172,20 +172,19 @@ def _on_new_ticket(
 
 def _insert(connection: Connection, opening: Opening, ticket_id: str, now: datetime) -> str:
     episode_id = uuid7(now)
-    connection.execute(
-        insert(episodes).values(
-            id=episode_id,
-            alert_key=opening.alert_key,
-            ticket_id=ticket_id,
-            client_id=opening.host.client_id,
-            host_id=opening.host.id,
-            component=opening.component,
-            rule=opening.rule,
-            severity=str(opening.severity),
-            opened_at=opening.at,
-            evidence=dict(opening.evidence),
-        )
-    )
+    values = {
+        "id": episode_id,
+        "alert_key": opening.alert_key,
+        "ticket_id": ticket_id,
+        "client_id": opening.host.client_id,
+        "host_id": opening.host.id,
+        "component": opening.component,
+        "rule": opening.rule,
+        "severity": str(opening.severity),
+        "opened_at": opening.at,
+        "evidence": dict(opening.evidence),
+    }
+    connection.execute(insert(episodes), values)
     return episode_id
 
 

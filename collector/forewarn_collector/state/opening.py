@@ -79,7 +79,7 @@ def open_ticket(
             person=is_person(actor),
         )
         row |= columns(Past([turn], frozenset()), policy, row, now)
-    connection.execute(insert(tickets).values(row))
+    connection.execute(insert(tickets), row)
     connection.execute(
         insert(ticket_events),
         [

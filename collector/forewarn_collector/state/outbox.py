@@ -94,18 +94,17 @@ def _put(
             connection.execute(changed.values(body=body))
             continue
         message_id = _id_after(message_id, last, now)
-        connection.execute(
-            insert(outbox).values(
-                id=message_id,
-                destination=destination,
-                ticket_id=ticket_id,
-                client_id=client_id,
-                kind=str(kind),
-                body=body,
-                created_at=now,
-                next_at=now,
-            )
-        )
+        values = {
+            "id": message_id,
+            "destination": destination,
+            "ticket_id": ticket_id,
+            "client_id": client_id,
+            "kind": str(kind),
+            "body": body,
+            "created_at": now,
+            "next_at": now,
+        }
+        connection.execute(insert(outbox), values)
 
 
 # -- sending -------------------------------------------------------------------------------------
