@@ -36,10 +36,10 @@ Select = Annotated[
 
 
 def _within_reason(at: datetime) -> datetime:
-    utc = at.astimezone(UTC)
-    if not 1970 <= utc.year < 2200:
+    # Before it is converted: at either end of the calendar another zone is out of range.
+    if not 1970 <= at.year < 2200:
         raise ValueError("the year is not between 1970 and 2200")
-    return utc
+    return at.astimezone(UTC)
 
 
 Moment = Annotated[

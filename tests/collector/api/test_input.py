@@ -44,6 +44,16 @@ def ann(world: Any) -> Any:
         ),
         (
             HISTORY,
+            {
+                "metric": "x",
+                "since": "0001-01-01T00:00:00+14:00",
+                "until": "9999-12-31T23:59:59-14:00",
+            },
+            422,
+            "between 1970 and 2200",
+        ),
+        (
+            HISTORY,
             {"metric": "x", "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
             422,
             "since must be before until",
