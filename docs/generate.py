@@ -18,6 +18,8 @@ from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector import sample_config as collector_sample
 from forewarn_collector.cli import app as collector_app
+from forewarn_collector.destinations import all_destinations, all_profiles, asked_for
+from forewarn_collector.destinations._profile import Profile
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.own import OWN_RULES
 from forewarn_scripts.cli import app as operator_app
@@ -130,11 +132,49 @@ def _command_lines(name: str, command: object) -> Iterator[str]:
     yield ""
 
 
+def destinations_page() -> str:
+    """Return docs/destinations.md: where tickets can go, and what each place asks for."""
+    lines = [
+        _MADE,
+        "# Where tickets go\n",
+        "Each is a table in `collector.toml`, beside `name` and `allow_networks`; a key that",
+        "ends in `_file` names a file that holds a secret. A ticket system is asked for our mark",
+        "before a ticket is opened in it, so an answer that was lost opens no second one; what it",
+        "finds is touched only when it shows our mark; a close is believed when it is shown.\n",
+        "*Not yet proven* means: the profile follows the maker's reference and passes strict tests",
+        "against an imitation, and nobody has run it against the real system; try it with",
+        "`forewarn-collector destination test NAME` first.\n",
+    ]
+    profiles = all_profiles()
+    for kind, destination in all_destinations().items():
+        profile = profiles.get(kind)
+        lines.append(f"## {kind}\n")
+        if profile is None:
+            lines.append((destination.config.__doc__ or "").strip() + "\n")
+        else:
+            proven = f"Proven against {profile.proven}." if profile.proven else "*Not yet proven.*"
+            lines.append(f"{profile.name}. {profile.help} {proven}\n")
+        lines += ["| key | default | what |", "| --- | --- | --- |"]
+        for key, default, told in asked_for(destination.config):
+            lines.append(f"| `{key}` | {cell(default)} | {cell(told)} |")
+        lines += _names_in(profile) if profile else []
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _names_in(profile: Profile) -> Iterator[str]:
+    """Return what the other system calls our priorities and severities."""
+    for name, one in profile.maps.items():
+        values = ", ".join(f"{ours} = {theirs}" for ours, theirs in one.values.items())
+        yield f"\n`maps.{name}`: {values or f'must be given for every {one.of}'}."
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "checks/README.md": checks_page,
     "docs/agent.toml": agent_config.sample_config,
     "docs/collector.toml": collector_sample.sample_config,
     "docs/commands.md": commands_page,
+    "docs/destinations.md": destinations_page,
 }
 
 

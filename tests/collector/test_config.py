@@ -291,3 +291,73 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="no address"):
         split_address(text)
+
+
+REDMINE = """\
+[[destinations]]
+name = "tracker"
+kind = "redmine"
+url = "https://redmine.example.com"
+project = "operations"
+"""
+
+
+def test_a_ticket_system_with_its_options_and_the_names_of_its_priorities(instance: Path) -> None:
+    text = REDMINE + 'secret_file = "desk.secret"\nmaps = {priority_id = {P1 = 7}}\n'
+    (entry,) = load(write(instance, text)).destinations
+    assert entry.config.model_dump(exclude={"url", "secret"}) == {
+        "project": "operations",
+        "tracker": None,
+        "open_status": 2,
+        "closed_status": 5,
+        "rejected_status": 6,
+        "maps": {"priority_id": {"P1": 7}},
+    }
+    assert SECRET not in repr(entry)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "secret_file: is missing; name a file"),
+        ('secret = "x"', "secret: belongs into a file of its own; write secret_file"),
+        ('secret_file = "desk.secret"\nqueue = "x"', "queue: is not known here"),
+        ('secret_file = "desk.secret"\nmaps = {priority = {}}', "there are: priority_id"),
+        ('secret_file = "desk.secret"\nmaps = {priority_id = {P9 = 1}}', "may only hold P1"),
+        ('secret_file = "desk.secret"\nclosed_status = "five"', "closed_status: "),
+    ],
+)
+def test_a_mistake_in_a_ticket_system_is_named(instance: Path, more: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(write(instance, REDMINE + more))
+
+
+def test_every_secret_of_a_ticket_system_has_a_file_of_its_own(instance: Path) -> None:
+    (instance / "app.secret").write_text("app-token")
+    (instance / "app.secret").chmod(0o604)
+    text = """
+    [[destinations]]
+    name = "glpi"
+    kind = "glpi"
+    url = "https://glpi.example.com"
+    secret_file = "desk.secret"
+    app_token_file = "app.secret"
+    """
+    config = load(write(instance, text))
+    assert "app-token" not in repr(config)
+    assert any("app.secret can be read by others" in one for one in config.warnings)
+
+
+def test_priorities_that_differ_everywhere_must_be_given(instance: Path) -> None:
+    text = """
+    [[destinations]]
+    name = "psa"
+    kind = "autotask"
+    url = "https://webservices5.autotask.net/ATServicesRest"
+    user = "api@example.com"
+    company = 175
+    secret_file = "desk.secret"
+    integration_code_file = "desk.secret"
+    """
+    with pytest.raises(ConfigError, match="autotask_priority must say what P1, P2, P3, P4, P5"):
+        load(write(instance, text))

@@ -53,9 +53,13 @@ def secrets_of(config: type[BaseModel]) -> tuple[str, ...]:
 
 
 def asked_for(config: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
-    """Return what the table of a destination holds: key, default ("" for none), what it is for."""
+    """Return what the table of a destination holds: key, default, what it is for."""
     secrets = secrets_of(config)
     for name, field in config.model_fields.items():
         key = f"{name}_file" if name in secrets else name
-        default = "" if field.is_required() or field.default is None else str(field.get_default())
-        yield key, default.replace("PydanticUndefined", ""), field.description or ""
+        if field.is_required():
+            default = "(required)"
+        else:
+            value = field.get_default(call_default_factory=True)
+            default = "" if value is None else str(value)
+        yield key, "" if default == "{}" else default, field.description or ""
