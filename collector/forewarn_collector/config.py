@@ -38,6 +38,7 @@ from forewarn_collector.sla.policy import Policies
 from forewarn_collector.ticket_config import (
     BadTickets,
     CalendarTable,
+    InboundTable,
     RouteTable,
     SlaTable,
     StepTable,
@@ -157,6 +158,7 @@ class CollectorConfig(_Written):
     """
 
     destinations: tuple[DestinationEntry, ...] = ()
+    inbound: Mapping[str, InboundTable] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -203,19 +205,22 @@ def load(directory: Path) -> CollectorConfig:
     table = sources.merged()
     try:
         entries = _destinations(table.pop("destinations", []), directory, sources)
+        inbound = _inbound(table.pop("inbound", {}), directory, sources)
         written = _Written.model_validate(table)
     except ValidationError as invalid:
         raise sources.error_of(invalid) from None
     config = CollectorConfig.model_construct(
         **{name: getattr(written, name) for name in _Written.model_fields},
         destinations=tuple(entry for entry, _ in entries),
+        inbound={name: entry for name, (entry, _) in inbound.items()},
     )
     try:
         book = book_of(config)
         promises_of(config, clock.now())
     except (BadRule, BadTickets) as bad:
         raise sources.error(bad.path, str(bad)) from None
-    loose = tuple(warning for _, warning in entries if warning)
+    told = (warning for _, warning in (*entries, *inbound.values()))
+    loose = tuple(warning for warning in told if warning)
     return config.model_copy(update={"warnings": (*loose, *book.warnings)})
 
 
@@ -371,6 +376,33 @@ def _destination(
         raise sources.error_of(invalid, path) from None
 
 
+def _inbound(
+    tables: object, directory: Path, sources: _Sources
+) -> dict[str, tuple[InboundTable, str]]:
+    """Return who may call, by the name in the address, each with a warning or ""."""
+    if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
+        raise sources.error(("inbound",), "write each as a table: [inbound.NAME]")
+    found = {}
+    for name, table in tables.items():
+        path, fields, warning = ("inbound", name), dict(table), ""
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+            raise sources.error(path, "a name is of letters, digits, dots and dashes; rename it")
+        if "secret" in fields:
+            raise sources.error((*path, "secret"), "belongs into a file; write secret_file")
+        if "secret_file" not in fields:
+            raise sources.error((*path, "secret_file"), "is missing; name a file with the secret")
+        where = (*path, "secret_file")
+        fields["secret"], warning = _secret(fields.pop("secret_file"), directory, where, sources)
+        try:
+            found[name] = (InboundTable.model_validate(fields), warning)
+        except ValidationError as invalid:
+            first = invalid.errors(include_input=False)[0]
+            if first["loc"] == ("secret",):
+                raise sources.error(where, _say("", first["msg"], "")) from None
+            raise sources.error_of(invalid, path) from None
+    return found
+
+
 def _secret(
     name: object, directory: Path, where: tuple[str | int, ...], sources: _Sources
 ) -> tuple[SecretStr, str]:
@@ -401,6 +433,7 @@ _KEYS = sorted(
             Proxy,
             Group,
             CalendarTable,
+            InboundTable,
             SlaTable,
             TargetTable,
             StepTable,

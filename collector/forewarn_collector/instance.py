@@ -16,7 +16,7 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +35,7 @@ from forewarn_collector.state.hosts import Hosts
 from forewarn_collector.state.migrations import migrate
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import about
+from forewarn_collector.ticket_config import InboundTable
 
 DEFAULT_DIRECTORY = Path("/var/lib/forewarn")
 DEFAULT_AGENTS = "0.0.0.0:8440"
@@ -83,6 +84,11 @@ class Collector:
     def book(self) -> RuleBook:
         """The rules in force."""
         return self.live.settings.book
+
+    @property
+    def inbound(self) -> Mapping[str, InboundTable]:
+        """Who may open tickets by signed calls."""
+        return self.config.inbound
 
     @property
     def telling(self) -> Telling:

@@ -8,9 +8,10 @@ from datetime import date, datetime
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from forewarn_collector import selector
+from forewarn_collector.destinations.webhook import keys
 from forewarn_collector.routing import Route, Routing, Strategy, Team
 from forewarn_collector.rules.change import Duration
 from forewarn_collector.sla.calendars import Calendar, Spans, holidays_of, read_spans
@@ -119,6 +120,30 @@ class RouteTable(_Table):
     outside_hours: str = Field(default="", description="While this calendar is shut.")
     to: str = Field(default="", max_length=100, description="A person's name.")
     team: str = Field(default="", description="Or a team's.")
+
+
+class InboundTable(_Table):
+    """Another tool that opens tickets by signed calls, ``[inbound.NAME]``."""
+
+    client: str = Field(min_length=1, max_length=100, description="Whose tickets they become.")
+    site: str = Field(
+        default="", max_length=100, description="Where; only needed if there are more."
+    )
+    impact: int = Field(default=2, ge=1, le=3, description="Unless a call says: 1 is the most.")
+    urgency: int = Field(default=2, ge=1, le=3, description="Unless a call says: 1 is the most.")
+    secret: SecretStr = Field(
+        description="The text of secret_file: one whsec_… a line, two while one is replaced."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _keys(cls, secret: SecretStr) -> SecretStr:
+        if not 1 <= len(keys(secret)) <= 2:
+            raise ValueError(
+                "secret_file must hold one line (two while a secret is replaced) of whsec_ and "
+                "24 to 64 bytes in base64"
+            )
+        return secret
 
 
 def calendars_of(tables: Mapping[str, CalendarTable], now: datetime) -> Mapping[str, Calendar]:

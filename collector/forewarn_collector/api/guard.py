@@ -8,7 +8,7 @@ asking, and whether their role reaches what the route needs.  Rights are read an
 """
 
 import html
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -31,6 +31,7 @@ from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts
 from forewarn_collector.state.outbox import Telling
+from forewarn_collector.ticket_config import InboundTable
 
 COOKIE = "__Host-forewarn"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,6 +62,8 @@ class Collector(Protocol):
     def book(self) -> RuleBook: ...
     @property
     def telling(self) -> Telling: ...
+    @property
+    def inbound(self) -> Mapping[str, InboundTable]: ...
     @property
     def now(self) -> Callable[[], datetime]: ...
 

@@ -14,6 +14,7 @@ from forewarn_collector.api.hosts import (
     get_readings,
     patch_host,
 )
+from forewarn_collector.api.inbound import receive
 from forewarn_collector.api.login import login
 from forewarn_collector.api.principal import Role
 from forewarn_collector.api.tickets import (
@@ -57,6 +58,8 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
     desk.api("POST", f"{PREFIX}/tickets", technician, post_ticket, status=201)
+    # Whoever calls here is known by the signature of the call.
+    desk.api("POST", f"{PREFIX}/inbound/{{name}}", OPEN, receive)
     desk.api("GET", ticket, viewer, get_ticket)
     desk.api("POST", f"{ticket}/acknowledge", technician, acknowledge_ticket)
     desk.api("POST", f"{ticket}/assign", technician, assign_ticket)

@@ -44,6 +44,10 @@ from forewarn_collector.state.tables import (
 )
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+from forewarn_collector.ticket_config import InboundTable
+from forewarn_scripts.envelope import ORDER, Envelope
+from forewarn_scripts.keys import key_id
+from forewarn_scripts.order import Order, script_hash, write_moment
 PASSWORD = "correct horse battery staple"
 # A real hash with weak parameters: a hash tells its own cost, so verifying it is quick, too.
 _QUICK_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -131,6 +135,7 @@ class World:
                     password_hash=_QUICK_HASH,
                     role=role,
                     clients=ids,
+    inbound: Mapping[str, InboundTable] = field(default_factory=dict)
                     created_at=self.at,
                 )
             )

@@ -35,6 +35,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "POST /api/v1/tickets": {"json": {"title": "It beeps", "client": "acorp"}},
     "GET /api/v1/tickets/{number}": {},
     "POST /api/v1/tickets/{number}/acknowledge": {},
+    "POST /api/v1/inbound/{name}": {"json": {"title": "x"}},
     "POST /api/v1/tickets/{number}/assign": {"json": {"assignee": "zoe"}},
     "POST /api/v1/tickets/{number}/note": {"json": {"text": "looked at it"}},
     "POST /api/v1/tickets/{number}/start": {},
@@ -68,7 +69,10 @@ def test_every_route_of_the_api_is_in_the_matrix(world: Any) -> None:
 
 def test_only_probes_and_the_login_are_open(world: Any) -> None:
     is_open = {path for _, path, route in routes(world) if route.needs is OPEN}
-    assert is_open == {"/healthz", "/readyz", "/ca.pem", "/api/v1/login"}
+    assert is_open == {
+        *("/healthz", "/readyz", "/ca.pem", "/api/v1/login"),
+        "/api/v1/inbound/{name}",  # a signature lets in
+    }
 
 
 @pytest.mark.parametrize("secret", [None, "", "fwk_wrong", "Basic YTpi"])
@@ -94,7 +98,7 @@ def test_a_role_gets_what_its_routes_need_and_no_more(world: Any, role: Role) ->
         own_key = client.post("/api/v1/keys", {"name": "spare"}).json()["id"]
         answer = ask(client, method, path, world.host_ids["acorp"], 1, own_key)
         if route.needs is OPEN or role.reaches(route.needs):
-            ok = answer.is_success or path in ("/api/v1/login", "/ca.pem")
+            ok = answer.is_success or path in ("/api/v1/login", "/ca.pem", "/api/v1/inbound/{name}")
             assert ok, f"{role} {method} {path}: {answer.text}"
         else:
             assert answer.status_code == 403, f"{role} {method} {path}"

@@ -26,6 +26,7 @@ from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place, record_facts
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import metadata, sites, users
+from forewarn_collector.ticket_config import InboundTable
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
@@ -60,6 +61,7 @@ class Fleet:
     at: datetime = START
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
+    inbound: Mapping[str, InboundTable] = field(default_factory=dict)
     hosts: Hosts = field(init=False)
     engine: Engine = field(init=False)
     sequences: dict[int, int] = field(default_factory=dict)
