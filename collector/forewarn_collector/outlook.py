@@ -26,7 +26,7 @@ _MINUTE = 60_000_000
 _BACK = 15 * 24 * HOUR
 _FORECAST_SPAN = Span(back=_BACK, coarse=HOUR, fine_for=12 * HOUR, fine=5 * _MINUTE)
 _LEARN_SPAN = Span(back=_BACK, coarse=HOUR, fine_for=0, fine=HOUR)
-_LEARN_AT_ONCE = 1_000
+_LEARN_AT_ONCE = 400  # about a second of a pass, while a large fleet is learnt anew
 _HOST_SHIFT = 32
 _REACHED = 0.999
 _RESIZED = 0.01
