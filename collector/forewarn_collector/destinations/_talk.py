@@ -6,7 +6,7 @@ Stopped     the conversation ended; it holds the answer for the outbox
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 from pydantic import JsonValue
@@ -162,9 +162,9 @@ class Talk:
         answer = self._post(request, {**self._words, **(more or {})}, naming=naming)
         failure = trouble(answer, self._at)
         if isinstance(failure, TryAgain) and failure.after_seconds is None and self._lag:
-            failure = TryAgain(failure.reason, self._lag)
+            failure = replace(failure, after_seconds=self._lag)
         if failure is not None:
-            raise Stopped(failure)
+            raise Stopped(_blamed(failure, request))
         told = _json(answer)
         paths = fill_texts(request.keep, self._words)
         return told, {name: self._kept(told, path) for name, path in paths.items()}
@@ -181,7 +181,7 @@ class Talk:
             return None
         failure = trouble(answer, self._at)
         if failure is not None:
-            raise Stopped(failure)
+            raise Stopped(_blamed(failure, asking))
         told = _json(answer)
         if told is None and answer.status_code != 204:
             raise Stopped(TryAgain("the answer to a search is no JSON; is url right?"))
@@ -209,8 +209,8 @@ class Talk:
         except httpx.TransportError as failure:
             stop = broken(failure)
             if isinstance(stop, TryAgain):
-                stop = TryAgain(stop.reason, self._lag)
-            raise Stopped(stop) from None
+                stop = replace(stop, after_seconds=self._lag)
+            raise Stopped(_blamed(stop, request)) from None
 
     def _kept(self, answer: JsonValue, path: str) -> Word:
         try:
@@ -239,6 +239,11 @@ class Talk:
     def _is_closed(self, record: JsonValue, how: Record) -> bool:
         closed = {fill_text(state, self._words).lower() for state in how.closed}
         return any(str(state).lower() in closed for state in read_all(record, how.state))
+
+
+def _blamed(failure: TryAgain | Refused, request: Request) -> TryAgain | Refused:
+    """Return an answer that also says which request it was; the path as written, no values."""
+    return replace(failure, reason=f"{failure.reason} at {request.method} {request.path}")
 
 
 def _number(reference: str) -> str | int:

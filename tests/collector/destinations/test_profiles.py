@@ -4,6 +4,7 @@ import copy
 import importlib
 import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -195,7 +196,9 @@ class TestStory:
 
     def test_a_wrong_secret_changes_nothing_and_is_for_a_person(self, kind: str) -> None:
         line = Line(kind, secret="wrong")
-        assert isinstance(line.tell(story()[0]), Refused)
+        delivery = line.tell(story()[0])
+        assert isinstance(delivery, Refused)
+        assert re.fullmatch(r"status 40[01] at [A-Z]+ /\S+", delivery.reason)
         assert line.ours == []
         assert line.desk.written == int(kind == "pagerduty")  # its login stands in the body
 

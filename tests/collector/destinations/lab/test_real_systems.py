@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Self
 
 import pytest
+from sqlalchemy import select
 from tests.collector.destinations.lab.house import House, house
 from tests.collector.destinations.lab.mischief import (
     DOUBLED,
@@ -27,6 +29,7 @@ from forewarn_collector.destinations._words import tag_of
 from forewarn_collector.outbox import Courier, Delivering
 from forewarn_collector.state import outbox as rows
 from forewarn_collector.state.outbox import Telling
+from forewarn_collector.state.tables import tickets
 
 pytestmark = pytest.mark.lab
 KINDS = ("rt", "redmine", "alertmanager")
@@ -55,6 +58,12 @@ class Told:
         line.telling = Telling((kind,), "https://monitor.example.com/tickets/")
         line.restart()
         self.courier = Courier(line.database, [entry], dice=lambda: 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.courier.close()
 
     def deliver(self, rounds: int = 2000) -> Delivering:
         """Deliver until nothing waits, letting as much time go by as the outbox asks for."""
@@ -87,7 +96,8 @@ class Told:
         return [(one.open, one.comments) for one in found]
 
     def keys(self) -> list[str]:
-        return [one.key for one in self.line.tickets()]
+        with self.line.database.read() as connection:
+            return list(connection.execute(select(tickets.c.key)).scalars())
 
     def break_(self, *mountpoints: str) -> None:
         self._sample(0.0, mountpoints)
@@ -113,8 +123,10 @@ def line(tmp_path: Path) -> Iterator[Line]:
 def test_open_find_after_a_lost_answer_comment_close_and_reopen_are_seen_there(
     line: Line, systems: House, kind: str
 ) -> None:
-    with mischief(systems.address(kind)) as way:
-        told = Told(line, systems, kind, way)
+    with (
+        mischief(systems.address(kind)) as way,
+        Told(line, systems, kind, way) as told,
+    ):
         remembers = not all_profiles()[kind].puts
         way.plan = [WELL, LOST_ANSWER] if remembers else [LOST_ANSWER]
         told.break_("/srv")
@@ -144,7 +156,6 @@ def test_open_find_after_a_lost_answer_comment_close_and_reopen_are_seen_there(
         ((is_open, after),) = told.seen(key)
         assert is_open
         assert after == comments + 1
-        told.courier.close()
 
 
 def _alertmanager_closes_and_opens_again(told: Told, key: str) -> None:
@@ -152,7 +163,6 @@ def _alertmanager_closes_and_opens_again(told: Told, key: str) -> None:
         turn("/srv")
         told.deliver()
         assert told.seen(key) == ([] if turn == told.mend else [(True, 0)])
-    told.courier.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,8 +171,10 @@ def test_200_tickets_through_a_bad_network_are_200_tickets(
 ) -> None:
     before = systems.all_tickets(kind)
     began = time.monotonic()
-    with mischief(systems.address(kind), ODDS) as way:
-        told = Told(line, systems, kind, way)
+    with (
+        mischief(systems.address(kind), ODDS) as way,
+        Told(line, systems, kind, way) as told,
+    ):
         mountpoints = [f"/{number}" for number in range(TICKETS)]
         told.break_(*mountpoints)
         opened = told.deliver()
@@ -171,7 +183,6 @@ def test_200_tickets_through_a_bad_network_are_200_tickets(
         told.mend(*mountpoints)
         closed = told.deliver()
         way.wait_for_late_ones()
-        told.courier.close()
     spent = time.monotonic() - began
     keys = told.keys()
     seen = [told.seen(key) for key in keys]
