@@ -40,7 +40,7 @@ def test_a_bar_in_a_text_does_not_break_a_table() -> None:
     assert generator().cell("du | sort") == "du \\| sort"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/operating.md"])
 def test_every_command_that_a_page_names_exists(page: str) -> None:
     """`forewarn-collector token create` in a page is a command of that name."""
     named = _USE.findall((ROOT / page).read_text("utf-8"))

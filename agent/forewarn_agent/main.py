@@ -21,6 +21,7 @@ from forewarn_agent.config import ConfigError
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_agent.facts import FactMemory
 from forewarn_agent.identity import BrokenIdentity, Identity, NotEnrolled
+from forewarn_agent.pulse import Pulse
 from forewarn_agent.reload import Settings
 from forewarn_agent.runner import Runner
 from forewarn_agent.schedule import Schedule
@@ -59,6 +60,7 @@ class Agent:
         self._facts_lock = threading.Lock()
         self._latest: dict[str, tuple[Outcome, Marks]] = {}
         self._pace = Pace()
+        self._pulse = Pulse()
         self._stopping = False
         self._client = self._make_client()
         self._sender = Sender(self._ship, lambda: settings.current.sending)
@@ -88,7 +90,7 @@ class Agent:
                 reload.clear()
             if ticks % _REPAIR_EVERY_TICKS == 0:
                 self._schedule.clock_moved(timedelta(0), datetime.now(UTC))
-            if ticks % _PING_EVERY_TICKS == 0 and self._sender.is_alive():
+            if ticks % _PING_EVERY_TICKS == 0 and self._is_at_work():
                 paths.notify_service_manager("WATCHDOG=1")
             self._book.write_if_due()
 
@@ -119,6 +121,9 @@ class Agent:
             log.info("%s: %s, was %s %s", name, run.outcome, before[0], run.error)
         self._sender.run_waits(urgent=latest != before)
 
+    def _is_at_work(self) -> bool:
+        return self._sender.is_alive() and self._pulse.goes_on(self._settings.current.enabled())
+
     def _keep(self, run: Run) -> None:
         with self._facts_lock:
             owner = self._facts_owner()
@@ -127,6 +132,7 @@ class Agent:
             changed = self._facts.only_changed(run)
             self._spool.append(changed)
             self._facts.told(changed)
+        self._pulse.beat()
 
     def _facts_owner(self) -> str:
         dropped = sum(self._spool.dropped(lane) for lane in Lane)
