@@ -272,7 +272,7 @@ def _after(
     """Return the pace after a request on `lane` was answered."""
     backoff = advance(pace.backoff, answer, chance)
     if not isinstance(answer, Held) and backoff.failures == 1:
-        log.warning("batch not taken: %s; next try in %.0f s", answer, backoff.wait_seconds)
+        log.warning("batch not taken: %s; next try in %.0f s", answer.text, backoff.wait_seconds)
     is_backfill = lane is Lane.BACKFILL
     return replace(
         pace,

@@ -21,6 +21,7 @@ from forewarn_checks.base import Lane, Run
 
 NAME = "status.json"
 _WRITE_EVERY_SECONDS = 5.0
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,23 @@ class Status:
 
 
 def write(directory: Path, status: Status) -> None:
-    """Keep `status`; a disk that is full keeps the older one."""
+    """Keep `status`, on a full disk too; where nothing can be written the older one stays."""
+    text = json.dumps(asdict(status), indent=2).encode()
+    # The blanks fill the last block, so that a longer text later still fits over this one.
+    text = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
     try:
-        write_private(
-            directory / NAME, json.dumps(asdict(status), indent=2).encode(), durable=False
-        )
+        write_private(directory / NAME, text, durable=False)
+    except OSError:
+        _write_over(directory / NAME, text)
+
+
+def _write_over(path: Path, text: bytes) -> None:
+    """Put `text` into the blocks that the file has: on a full disk there are no others."""
+    try:
+        with path.open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            if len(text) <= size:
+                file.write(text.ljust(size))
     except OSError:
         return
 
