@@ -18,6 +18,7 @@ from nacl.signing import SigningKey, VerifyKey
 from forewarn_agent import identity
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_checks.base import signing
+from forewarn_checks.base.catalog import all_checks
 
 HOST = "0192f0c4-7a3e-7c11-8a6b-000000000000"  # one whose first run comes at once
 NOT_RESIDENT = (
@@ -34,9 +35,7 @@ ONLY_DISK = """
 [sending]
 settle = "0s"
 every = "0s"
-""" + "\n".join(
-    f"[checks.{name}]\nenabled = false" for name in ("cpu", "memory", "patches", "smart", "uptime")
-)
+""" + "\n".join(f"[checks.{name}]\nenabled = false" for name in all_checks() if name != "disk")
 
 
 def test_what_is_only_for_people_and_commands_is_never_loaded() -> None:

@@ -1,0 +1,274 @@
+"""Services: what systemd says has failed, and whether those named in the settings run."""
+
+import fnmatch
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+
+from forewarn_checks._process import Execute, execute
+from forewarn_checks.base import (
+    CannotRead,
+    Check,
+    Component,
+    Growth,
+    Increase,
+    Metric,
+    NothingToRead,
+    Option,
+    Options,
+    Panel,
+    Reading,
+    Severity,
+    State,
+    WrongSystem,
+)
+from forewarn_checks.base import Unit as In
+from forewarn_checks.linux.units import Unit, full_name, parse_list, parse_restarts, some
+
+COUNT = Metric("services_failed", In.COUNT, "Units in failure, those not listed included (Linux).")
+FAILED = Metric(
+    "service_failed",
+    In.COUNT,
+    "1 when the unit ended badly or is being started again after that, else 0 (Linux).",
+    ("service",),
+)
+RUNNING = Metric(
+    "service_running", In.COUNT, "1 when a service of option watch runs, else 0.", ("service",)
+)
+RESTARTS = Metric(
+    "service_restarts",
+    In.COUNT,
+    "How often systemd has started the service again by itself, a counter (Linux).",
+    ("service",),
+)
+
+WATCH = Option(
+    name="watch",
+    default=(),
+    help="Services that must run, e.g. ['nginx', 'postgresql@15-main', 'Spooler'].",
+)
+IGNORE = Option(
+    name="ignore",
+    default=("run-*", "systemd-coredump@*"),
+    help="Units whose failure is nobody's business, with * and ? as in the shell.",
+)
+
+_KINDS = "service,mount,socket,timer,swap,path"
+_LIST = ("systemctl", "list-units", "--all", f"--type={_KINDS}", "--plain", "--no-legend", "--full")
+_SHOW = ("systemctl", "show", "--property=Id,NRestarts")
+_PATIENCE_SECONDS = 15.0
+_MOST_FAILED = 40  # units with series of their own; the count has all of them
+_MOST_WATCHED = 50
+_MOST_WELL = 100  # units said to be well
+_FIRST_RUNS = 10
+_RUNS_BETWEEN_LOOKS = 15
+
+
+class Memory:
+    """What earlier runs of this process said, so that a failure that is over is said to be over.
+
+    Only what fails or restarts has series, or thousands of units would.  The first runs after a
+    start also say of others that they are well: one may have failed before the start.
+    """
+
+    def __init__(self) -> None:
+        self.failed: set[str] = set()
+        self.restarted: set[str] = set()
+        self.runs = 0
+
+    def well(self, failed: Set[str], units: Mapping[str, Unit]) -> tuple[str, ...]:
+        """Return the units to be told of although they have not failed."""
+        wanted = self.failed - failed
+        if self.runs < _FIRST_RUNS:
+            wanted |= {unit.name for unit in units.values() if unit.is_well} - failed
+        ranked = sorted(
+            wanted,
+            key=lambda name: (
+                name not in self.failed,
+                not (name in units and units[name].runs),
+                name,
+            ),
+        )
+        return tuple(ranked[:_MOST_WELL])
+
+    def remember(self, failed: Iterable[str], restarted: Iterable[str]) -> None:
+        """Keep in mind which units failed and which were started again, as far as there is room."""
+        self.runs += 1
+        self.failed = set(some([*self.failed, *failed], _MOST_WELL, first=self.failed))
+        self.restarted = set(
+            some([*self.restarted, *restarted], _MOST_FAILED, first=self.restarted)
+        )
+
+
+_MEMORY = Memory()
+
+
+def read_linux(options: Options) -> Iterator[Reading]:
+    """Ask systemd for its units in two calls; nothing where it does not run the host."""
+    if sys.platform == "win32":
+        raise WrongSystem
+    if not Path("/run/systemd/system").is_dir():  # sd_booted(3)
+        raise NothingToRead("systemd does not run this host, and nothing else is asked")
+    yield from readings(execute, options, _MEMORY)
+
+
+def readings(run: Execute, options: Options, memory: Memory) -> Iterator[Reading]:
+    """Yield what `run` hears from systemctl.  Raises CannotRead when it does not answer."""
+    known = parse_list(_ask(run, _LIST))
+    units = {name: unit for name, unit in known.items() if not _is_ignored(name, options)}
+    watched = [full_name(name) for name in _names(options, WATCH)][:_MOST_WATCHED]
+    failed = {name for name, unit in units.items() if unit.has_failed}
+    yield COUNT.sample(len(failed))
+    told = some(failed, _MOST_FAILED, first=watched)
+    for name in told:
+        yield FAILED.sample(1, service=name)
+    for name in memory.well(failed, units):
+        yield FAILED.sample(0, service=name)
+    for name in watched:
+        yield RUNNING.sample(name in known and known[name].runs, service=name)
+    restarts = _restarts(run, known, {*watched, *told}, memory)
+    for name, count in restarts.items():
+        yield RESTARTS.sample(count, service=name)
+    memory.remember(told, (name for name, count in restarts.items() if count))
+
+
+def _restarts(
+    run: Execute, units: Mapping[str, Unit], named: Set[str], memory: Memory
+) -> dict[str, int]:
+    """Return the restarts of the services `named` or known to restart; now and then look at all.
+
+    To show a unit costs PID 1 a tenth of a millisecond and more, so all of them are rarely asked.
+    """
+    wanted = {
+        name
+        for name in named | memory.restarted | memory.failed
+        if name in units and name.endswith(".service")
+    }
+    if memory.runs % _RUNS_BETWEEN_LOOKS == 0:
+        found = parse_restarts(_ask(run, (*_SHOW, "--", "*.service")))
+        return _most_restarted(found, wanted)
+    return parse_restarts(_ask(run, (*_SHOW, "--", *sorted(wanted)))) if wanted else {}
+
+
+def _most_restarted(found: Mapping[str, int], wanted: Set[str]) -> dict[str, int]:
+    others = sorted(
+        (name for name, count in found.items() if count and name not in wanted),
+        key=lambda name: (-found[name], name),
+    )
+    return {name: found[name] for name in [*sorted(wanted & found.keys()), *others[:_MOST_FAILED]]}
+
+
+def _ask(run: Execute, argv: Sequence[str]) -> str:
+    try:
+        done = run(argv, _PATIENCE_SECONDS)
+    except OSError as error:
+        raise CannotRead(f"systemctl: {error}; it is part of package systemd") from error
+    if done.status is None:
+        raise CannotRead(
+            f"{argv[0]} {argv[1]} did not end within {_PATIENCE_SECONDS:g} s; "
+            "see whether PID 1 or dbus hangs: journalctl -u dbus"
+        )
+    if done.status != 0:
+        said = " ".join(done.errors.split())[:300]
+        raise CannotRead(
+            f"{argv[0]} {argv[1]} ended with {done.status}: {said}. Without root it needs the "
+            "system bus: install package dbus"
+        )
+    return done.output
+
+
+def read_windows(options: Options) -> Iterator[Reading]:
+    """Ask for the services of option ``watch`` alone: many others stop by design."""
+    if sys.platform != "win32":
+        raise WrongSystem
+    watched = _names(options, WATCH)[:_MOST_WATCHED]
+    if not watched:
+        raise NothingToRead("no service is named; name some: [checks.services.options] watch")
+    for name in watched:
+        try:
+            status = psutil.win_service_get(name).status()
+        except psutil.NoSuchProcess:
+            status = "not installed"
+        except psutil.AccessDenied as error:
+            raise CannotRead(
+                f"{name}: {error}; grant the account of the agent SERVICE_QUERY_STATUS"
+            ) from error
+        yield RUNNING.sample(status == "running", service=name)
+
+
+def _is_ignored(name: str, options: Options) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _names(options, IGNORE))
+
+
+def _names(options: Options, option: Option) -> list[str]:
+    names = options.get(option.name, option.default)
+    assert isinstance(names, tuple | list)
+    # a name that looks like an option, or is empty, is no name of a service
+    return [name for name in names if name and not name.startswith("-")]
+
+
+CHECK = Check(
+    name="services",
+    help="Services that failed, restart again and again, or should run and do not.",
+    every=timedelta(minutes=2),
+    timeout=timedelta(seconds=40),
+    metrics=(COUNT, FAILED, RUNNING, RESTARTS),
+    component=Component("service", ("service",)),
+    read_linux=read_linux,
+    read_windows=read_windows,
+    options=(WATCH, IGNORE),
+    rules=(
+        State(
+            name="ServiceFailed",
+            metric=FAILED,
+            severity=Severity.WARNING,
+            when=1,
+            hold_for=timedelta(minutes=5),
+            clear_for=timedelta(minutes=10),
+            title="{service} on {host} has failed",
+            advice=(
+                "See why: systemctl status {service}, journalctl -u {service} -b. Mend the cause, "
+                "then systemctl restart {service}. What is no longer needed: systemctl disable "
+                "--now and systemctl reset-failed {service}, or leave it out: "
+                "[checks.services.options] ignore."
+            ),
+        ),
+        Growth(
+            name="ServiceRestarting",
+            severity=Severity.WARNING,
+            any_of=(Increase(metric=RESTARTS, by=5),),
+            window=timedelta(hours=1),
+            title="{service} on {host} restarts again and again: {value}",
+            advice=(
+                "Within an hour: {value}. It ends by itself and is started again, so users see it "
+                "come and go. See what it says before it ends: journalctl -u {service} -b. "
+                "'oom-kill' there means memory, 'watchdog' that it hung."
+            ),
+        ),
+        State(
+            name="ServiceStopped",
+            metric=RUNNING,
+            severity=Severity.HIGH,
+            when=0,
+            hold_for=timedelta(minutes=5),
+            clear_for=timedelta(minutes=5),
+            title="{service} on {host} does not run",
+            advice=(
+                "It is named as one that must run. See who stopped it and when: systemctl status "
+                "{service}, journalctl -u {service} (Event Viewer > System, source Service "
+                "Control Manager, on Windows). Start it: systemctl start {service}, or Start-"
+                "Service. If it is not needed any more, take it out of [checks.services.options] "
+                "watch."
+            ),
+        ),
+    ),
+    panels=(
+        Panel(COUNT),
+        Panel(FAILED, drawn_as="state"),
+        Panel(RUNNING, drawn_as="state"),
+        Panel(RESTARTS),
+    ),
+)

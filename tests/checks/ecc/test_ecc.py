@@ -1,0 +1,19 @@
+"""Memory errors, from what the kernel documents of its files."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from forewarn_checks.base import Reading
+from forewarn_checks.ecc import readings
+
+Check = Callable[[Path, Callable[[Path], Iterable[Reading]]], None]
+
+CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/case.toml"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_samples_of_a_host(case: Path, check_case: Check) -> None:
+    """All of them, and the outcome's text."""
+    check_case(case, readings)
