@@ -26,9 +26,10 @@ secret_file = "desk.secret"
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Path:
-    secret = tmp_path / "desk.secret"
-    secret.write_text(SECRET + "\n")
-    secret.chmod(0o600)
+    for name in ("desk.secret", "phone.secret"):
+        secret = tmp_path / name
+        secret.write_text(SECRET + "\n")
+        secret.chmod(0o600)
     (tmp_path / "rules.d").mkdir()
     return tmp_path
 

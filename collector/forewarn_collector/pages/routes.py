@@ -2,7 +2,7 @@
 
 from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.principal import Role
-from forewarn_collector.pages import assets, catalogue, door, host, hosts, tickets
+from forewarn_collector.pages import assets, catalogue, door, host, hosts, report, tickets
 
 
 def add(desk: Desk) -> None:
@@ -18,6 +18,7 @@ def add(desk: Desk) -> None:
     desk.page("GET", "/hosts/{id}/chart", viewer, host.get_chart)
     desk.page("GET", "/tickets", viewer, tickets.get_tickets)
     desk.page("GET", ticket, viewer, tickets.get_ticket)
+    desk.page("GET", f"{ticket}/report", viewer, report.get_report)
     desk.page("POST", f"{ticket}/acknowledge", technician, tickets.post_acknowledge)
     desk.page("POST", f"{ticket}/assign", technician, tickets.post_assign)
     desk.page("POST", f"{ticket}/note", technician, tickets.post_note)

@@ -40,6 +40,10 @@ def _of(data: Mapping[str, Any], name: str) -> str:
     return str(data.get(name) or "")
 
 
+def _used(data: Mapping[str, Any]) -> str:
+    return f"{float(data.get('fraction') or 0):.0%}"
+
+
 def _rule(data: Mapping[str, Any]) -> str:
     rule, severity = _of(data, "rule"), _of(data, "severity")
     return ": ".join(
@@ -49,7 +53,7 @@ def _rule(data: Mapping[str, Any]) -> str:
 
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda data: f"opened the ticket. {_rule(data)}",
-    "reopened": lambda data: f"opened it again. {_rule(data)}",
+    "reopened": lambda data: f"opened it again. {_rule(data) or _of(data, 'because')}",
     "episode_opened": lambda data: f"added to it. {_rule(data)}",
     "severity_changed": lambda data: (
         f"changed {_of(data, 'rule')} from {_of(data, 'from')} to {_of(data, 'to')}"
@@ -65,4 +69,19 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "note": lambda _data: "noted",
     "resolved": lambda _data: "said the work is done",
+    "started": lambda _data: "went on with it",
+    "waiting": lambda data: f"made it wait for {_of(data, 'for')}",
+    "cancelled": lambda _data: "called it a false alarm",
+    "priority_changed": lambda data: (
+        f"changed its priority from {_of(data, 'from')} to {_of(data, 'to')}"
+    ),
+    "routed": lambda data: (
+        f"gave it to {_of(data, 'to') or _of(data, 'team')}: {_of(data, 'reason')}"
+    ),
+    "sla_warning": lambda data: f"warned of the {_of(data, 'clock')} time: {_used(data)} used up",
+    "sla_breached": lambda data: f"saw the {_of(data, 'clock')} time run out",
+    "sla_overtaken": lambda _data: "found times of the new priority run out already",
+    "escalated": lambda data: (
+        f"escalated it to {_of(data, 'to')}: {_used(data)} of the {_of(data, 'clock')} time used up"
+    ),
 }

@@ -21,7 +21,7 @@ from forewarn_collector.queries.scope import microseconds
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import Arrival, ArrivedRun
 from forewarn_collector.samples.duck import DuckSampleStore
-from forewarn_collector.state import work
+from forewarn_collector.state import reports, tickets, work
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place, record_facts
 from forewarn_collector.state.outbox import Telling
@@ -368,3 +368,5 @@ def work_on(fleet: Fleet, number: int) -> None:
         text = "Old exports under /srv/exports, 38 GiB.\nAsked sales whether they may go."
         work.note(connection, number, text=text, **common)  # type: ignore[arg-type]
         work.note(connection, number, text="\n".join(HOSTILE), **common)  # type: ignore[arg-type]
+        ticket = tickets.get(connection, number, clients=None)
+        reports.write(connection, ticket.id, fleet.now())  # of an earlier close

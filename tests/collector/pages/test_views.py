@@ -28,6 +28,7 @@ PAGES: dict[str, dict[str, str]] = {
     "GET /hosts/{id}/chart": {"metric": "disk_used_ratio"},
     "GET /tickets": {},
     "GET /tickets/{number}": {},
+    "GET /tickets/{number}/report": {},
     "POST /tickets/{number}/acknowledge": {},
     "POST /tickets/{number}/assign": {},
     "POST /tickets/{number}/note": {"text": "looked at it"},
@@ -432,3 +433,11 @@ def test_a_memory_reading_that_stopped_is_marked_as_old(house: House) -> None:
     stale = house.as_("ann").get(f"/hosts/{host.id}").text
     assert 'class="stale"' not in fresh
     assert 'class="stale"' in stale
+
+
+def test_a_report_says_what_was_done_and_that_it_was_not_altered(lived: House) -> None:
+    page = lived.as_("vic").get("/tickets/1/report").text
+    for words in ("What was done", "took it into work", "Old exports under /srv/exports"):
+        assert words in page
+    assert re.search(r"<code>[0-9a-f]{64}</code>", page)
+    assert lived.as_("vic").get("/tickets/2/report").status_code == 404
