@@ -16,6 +16,8 @@ from forewarn_checks.base import (
     Check,
     Component,
     Fact,
+    Growth,
+    Increase,
     Metric,
     Options,
     Panel,
@@ -34,6 +36,7 @@ from forewarn_checks.linux.processor import (
     parse_stat,
     shares_between,
 )
+from forewarn_checks.linux.throttle import read_throttled
 
 USED = Metric(
     "cpu_used_ratio",
@@ -58,6 +61,12 @@ PRESSURE = Metric(
     "cpu_pressure_ratio",
     Unit.RATIO,
     "Share of the last minute in which some task was ready but had no processor (Linux with PSI).",
+)
+THROTTLED = Metric(
+    "cpu_throttled_seconds",
+    Unit.SECONDS,
+    "Time since boot in which heat or power held back the core that was held back longest, a "
+    "counter (Linux 5.9 on Intel; none in guests).",
 )
 
 _FIRST_INTERVAL_SECONDS = 0.5  # 50 ticks a processor: shares to two per cent on a single one
@@ -130,6 +139,9 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
     pressure = read_pressure("cpu")
     if pressure is not None:
         yield PRESSURE.sample(pressure)
+    throttled = read_throttled(Path("/"))
+    if throttled is not None:
+        yield THROTTLED.sample(throttled)
     yield from _facts(_model_linux())
 
 
@@ -183,7 +195,7 @@ CHECK = Check(
     help="How busy the processors are, and who waits for them.",
     every=timedelta(seconds=60),
     timeout=timedelta(seconds=10),
-    metrics=(USED, IOWAIT, STEAL, LOAD, PRESSURE),
+    metrics=(USED, IOWAIT, STEAL, LOAD, PRESSURE, THROTTLED),
     component=Component("cpu"),
     read_linux=read_linux,
     read_windows=read_windows,
@@ -204,6 +216,19 @@ CHECK = Check(
                 "hold_for of this rule for the host, or give the host more processors."
             ),
         ),
+        Growth(
+            name="CpuThrottled",
+            severity=Severity.WARNING,
+            any_of=(Increase(metric=THROTTLED, by=600),),
+            window=timedelta(hours=1),
+            title="Heat or power holds back the processors of {host}: {value}",
+            advice=(
+                "Within an hour: {value}, in which they ran slower than asked to. Look for a "
+                "failed fan, dust, a blocked door, a warm room, and a power supply or cap that "
+                "gives too little (ipmitool sel list). Thin laptops do it under any long load; "
+                "raise the mark of this rule for them."
+            ),
+        ),
     ),
     panels=(
         Panel(USED, drawn_as="bar"),
@@ -211,5 +236,6 @@ CHECK = Check(
         Panel(IOWAIT),
         Panel(STEAL),
         Panel(PRESSURE),
+        Panel(THROTTLED),
     ),
 )

@@ -13,6 +13,8 @@ from forewarn_checks.base import (
     Component,
     Condition,
     Fact,
+    Growth,
+    Increase,
     Level,
     Metric,
     Options,
@@ -23,7 +25,7 @@ from forewarn_checks.base import (
     Unit,
     WrongSystem,
 )
-from forewarn_checks.linux.meminfo import Memory, parse_meminfo
+from forewarn_checks.linux.meminfo import Memory, parse_kills, parse_meminfo
 from forewarn_checks.linux.pressure import read_pressure
 
 _MIB = 2**20
@@ -47,6 +49,13 @@ PRESSURE = Metric(
     "Share of the last minute in which some program waited for memory (Linux with PSI).",
 )
 
+KILLS = Metric(
+    "memory_oom_kills",
+    Unit.COUNT,
+    "Programs the kernel killed since boot because memory ran out, in the host or in a group with "
+    "a limit of its own, a counter (Linux 4.13 and later).",
+)
+
 
 def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has none
     """Read ``/proc/meminfo`` and the memory pressure, where the kernel accounts for it."""
@@ -56,11 +65,18 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
         memory = parse_meminfo(Path("/proc/meminfo").read_text("utf-8", "replace"))
     except (OSError, ValueError) as error:
         raise CannotRead(f"/proc/meminfo: {error}; is /proc mounted?") from error
-    yield from readings(memory, read_pressure("memory"))
+    yield from readings(memory, read_pressure("memory"), _kills())
 
 
-def readings(memory: Memory, pressure: float | None) -> Iterator[Reading]:
-    """Yield what a Linux host says of its memory."""
+def _kills() -> int | None:
+    try:
+        return parse_kills(Path("/proc/vmstat").read_text("utf-8", "replace"))
+    except OSError:
+        return None
+
+
+def readings(memory: Memory, pressure: float | None, kills: int | None = None) -> Iterator[Reading]:
+    """Yield what a Linux host says of its memory; None is what its kernel does not tell."""
     yield TOTAL.sample(memory.total_bytes)
     yield AVAILABLE.sample(memory.available_bytes)
     yield USED.sample(1 - memory.available_bytes / memory.total_bytes)
@@ -70,6 +86,8 @@ def readings(memory: Memory, pressure: float | None) -> Iterator[Reading]:
         yield COMMIT.sample(memory.committed_bytes / memory.commit_limit_bytes)
     if pressure is not None:
         yield PRESSURE.sample(pressure)
+    if kills is not None:
+        yield KILLS.sample(kills)
     yield Fact("memory_bytes", memory.total_bytes)
 
 
@@ -132,7 +150,7 @@ CHECK = Check(
     help="Memory and swap.",
     every=timedelta(seconds=60),
     timeout=timedelta(seconds=10),
-    metrics=(TOTAL, AVAILABLE, USED, SWAP_TOTAL, SWAP_USED, COMMIT, PRESSURE),
+    metrics=(TOTAL, AVAILABLE, USED, SWAP_TOTAL, SWAP_USED, COMMIT, PRESSURE, KILLS),
     component=Component("memory"),
     read_linux=read_linux,
     read_windows=read_windows,
@@ -177,6 +195,20 @@ CHECK = Check(
                 "memory; more swap does not help."
             ),
         ),
+        Growth(
+            name="MemoryKills",
+            severity=Severity.WARNING,
+            any_of=(Increase(metric=KILLS, by=1),),
+            window=timedelta(days=1),
+            title="{host} killed programs because memory ran out: {value}",
+            advice=(
+                "Within a day: {value}. See which: journalctl -k | grep -i 'killed process'. "
+                "'Memory cgroup' in that line means a container or a service ran into its own "
+                "limit (MemoryMax): raise it or mend the leak. Otherwise the whole host ran out; "
+                "the program killed is the largest, not always the one to blame. See that it was "
+                "started again."
+            ),
+        ),
     ),
     panels=(
         Panel(USED, drawn_as="bar"),
@@ -186,5 +218,6 @@ CHECK = Check(
         Panel(SWAP_TOTAL),
         Panel(COMMIT),
         Panel(PRESSURE),
+        Panel(KILLS),
     ),
 )

@@ -1,4 +1,4 @@
-"""Parse ``/proc/meminfo``."""
+"""Parse ``/proc/meminfo``, and ``/proc/vmstat`` for who was killed."""
 
 from dataclasses import dataclass
 
@@ -43,3 +43,14 @@ def _sizes(text: str) -> dict[str, int]:
             case [number, "kB"] if number.isascii() and number.isdecimal() and len(number) < 16:
                 sizes[name] = int(number) * 1024
     return sizes
+
+
+def parse_kills(text: str) -> int | None:
+    """Return ``oom_kill`` of ``/proc/vmstat``; None where the kernel does not count it (< 4.13)."""
+    for line in text.splitlines():
+        match line.split():
+            case ["oom_kill", number] if (
+                number.isascii() and number.isdecimal() and len(number) < 20
+            ):
+                return int(number)
+    return None

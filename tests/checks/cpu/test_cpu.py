@@ -17,6 +17,7 @@ from forewarn_checks.linux.processor import (
     parse_stat,
     shares_between,
 )
+from forewarn_checks.linux.throttle import read_throttled
 
 HERE = Path(__file__).parent
 
@@ -145,3 +146,17 @@ def test_this_host_has_processors() -> None:
     samples = {each.metric: each.value for each in found if isinstance(each, Sample)}
     assert 0 <= samples["cpu_used_ratio"] <= 1
     assert any(isinstance(each, Fact) and each.name == "cpu_threads" for each in found)
+
+
+def test_the_core_held_back_longest_counts(tmp_path: Path) -> None:
+    """One slow core slows whoever runs on it; a core that is off has no counter."""
+    for cpu, millis in (("cpu0", "1500\n"), ("cpu1", "92500\n"), ("cpu2", "")):
+        counter = tmp_path / "sys/devices/system/cpu" / cpu / "thermal_throttle"
+        counter.mkdir(parents=True)
+        (counter / "core_throttle_total_time_ms").write_text(millis)
+    assert read_throttled(tmp_path) == 92.5
+
+
+def test_nothing_is_held_back_where_nothing_counts(tmp_path: Path) -> None:
+    """None, not 0: in a guest the hypervisor alone would know."""
+    assert read_throttled(tmp_path) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forewarn_checks.base import Fact, Sample
-from forewarn_checks.linux.meminfo import parse_meminfo
+from forewarn_checks.linux.meminfo import parse_kills, parse_meminfo
 from forewarn_checks.linux.pressure import parse_pressure
 from forewarn_checks.memory import CHECK, readings
 
@@ -56,6 +56,26 @@ def test_more_available_than_total_is_all_of_it() -> None:
 def test_pressure_is_the_share_of_the_last_minute(text: str, share: float | None) -> None:
     """The line `some`; None, never 0, where the kernel does not say."""
     assert parse_pressure(text) == share
+
+
+@pytest.mark.parametrize(
+    ("text", "kills"),
+    [
+        ("oom_kill_other 3\noom_kill 12\n", 12),
+        ("nr_free_pages 1\n", None),
+        ("oom_kill many", None),
+        ("", None),
+    ],
+)
+def test_kills_are_counted_where_the_kernel_does(text: str, kills: int | None) -> None:
+    """None, never 0, before Linux 4.13."""
+    assert parse_kills(text) == kills
+
+
+def test_kills_are_told() -> None:
+    """As a counter, for the rule that judges its growth."""
+    memory = parse_meminfo("MemTotal: 1000 kB\n")
+    assert Sample("memory_oom_kills", 2.0) in list(readings(memory, None, 2))
 
 
 @given(st.text(st.sampled_from("MemTotalSwapFree:0123456789 kB\n-²"), max_size=80))
