@@ -179,6 +179,7 @@ uninstall)
         rm -rf "$env" "$(dirname "$(home_of log)")/env-$name.log"
         say "forewarn: removed $env"
     done
+    rmdir "$here/build" 2>/dev/null || true
     if [ -d /opt/forewarn ] && [ "${1:-}" != --keep-services ]; then
         # shellcheck source=collector/forewarn_collector/installer/collector.sh
         . "$here/collector/forewarn_collector/installer/collector.sh"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 CHECKOUT = "/srv/forewarn"
 STATE, AGENT = "/var/lib/forewarn", "/var/lib/forewarn-agent"
 SENT = f'forewarn-agent status --json --dir {AGENT} | grep \'"send_problem": ""\''
+NOT_OURS = ("var/lib/systemd", "var/lib/private", "var/lib/nginx")
 TOKEN = "sudo -u forewarn-collector forewarn-collector token create --client acme --site hq"
 
 pytestmark = [
@@ -104,7 +105,7 @@ def files_of(tree: Path) -> set[str]:
         str(path.relative_to(tree))
         for top in ("etc", "opt", "usr/local", "var/lib", "root", "home", "srv")
         for path in (tree / top).rglob("*")
-        if not str(path.relative_to(tree)).startswith(("var/lib/systemd", "var/lib/private"))
+        if not str(path.relative_to(tree)).startswith(NOT_OURS)
     }
 
 
