@@ -21,6 +21,7 @@ from forewarn_agent.config import ConfigError
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_agent.facts import FactMemory
 from forewarn_agent.identity import BrokenIdentity, Identity, NotEnrolled
+from forewarn_agent.orders import Orders, helper_at
 from forewarn_agent.pulse import Pulse
 from forewarn_agent.reload import Settings
 from forewarn_agent.runner import Runner
@@ -64,6 +65,7 @@ class Agent:
         self._stopping = False
         self._client = self._make_client()
         self._sender = Sender(self._ship, lambda: settings.current.sending)
+        self._orders = Orders(self._client, who, helper_at(paths.helper_socket()), self._answer)
         self._schedule = Schedule(who.host_id, self._fire)
         self._book = StatusBook(
             directory,
@@ -79,6 +81,7 @@ class Agent:
         self._schedule.apply(self._settings.current.enabled(), datetime.now(UTC))
         self._schedule.start()
         self._sender.start()
+        self._orders.start()
         self._book.write()
         paths.notify_service_manager("READY=1")
         before, ticks = clock.tick(), 0
@@ -97,6 +100,7 @@ class Agent:
     def finish(self) -> None:
         """Stop sampling, send once more what waits, and let go of the spool.  Within 5 s."""
         self._stopping = True
+        self._orders.stop()
         self._schedule.stop()
         for reader in self._readers.values():
             if isinstance(reader, child.InChild):
@@ -134,6 +138,11 @@ class Agent:
             self._facts.told(changed)
         self._pulse.beat()
 
+    def _answer(self, run: Run) -> None:
+        """Keep what became of an order until the collector holds it."""
+        self._spool.append(run, Lane.RESULTS)
+        self._sender.run_waits(urgent=True)
+
     def _facts_owner(self) -> str:
         dropped = sum(self._spool.dropped(lane) for lane in Lane)
         return f"{self._who.host_id} {self._spool.spool_id} {dropped}"
@@ -151,6 +160,8 @@ class Agent:
         )
         self._pace = shipped.pace
         self._book.sent(shipped)
+        if shipped.receipt is not None and shipped.receipt.orders_waiting:
+            self._orders.waiting()
         if shipped.lane is None:
             return Tried()
         return Tried(

@@ -10,9 +10,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from forewarn_checks.base import Check, Reader
+
+if TYPE_CHECKING:
+    import socket
 
 DIRECTORY_VARIABLE = "FOREWARN_AGENT_DIR"
 CONFIG_NAME = "agent.toml"
@@ -42,6 +45,22 @@ def helper_socket() -> Path:
     if sys.platform == "win32":
         return Path(r"\\.\pipe\forewarn-helper")
     return Path("/run/forewarn/helper.sock")
+
+
+def connect_local(path: Path, timeout_seconds: float) -> "socket.socket":
+    """Return a connection to a local socket.  Raises OSError."""
+    import socket
+
+    if sys.platform == "win32":
+        raise OSError("there is no helper on this system yet")
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        connection.settimeout(timeout_seconds)
+        connection.connect(str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def config_files(directory: Path) -> tuple[Path, ...]:

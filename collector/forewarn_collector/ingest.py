@@ -102,7 +102,8 @@ class Ingest:
     """Commits batches in groups from one thread of its own.
 
     `start` it before the first `accept`, and `close` it before the store.  `missing_bytes` is
-    asked at most once a second how much room the disk lacks (`Room.missing`).
+    asked at most once a second how much room the disk lacks (`Room.missing`).  `on_results` takes
+    what the runs of the results lane carry: what became of orders, never facts of the host.
     """
 
     def __init__(
@@ -111,12 +112,14 @@ class Ingest:
         on_facts: OnFacts,
         *,
         missing_bytes: Callable[[], int] = lambda: 0,
+        on_results: OnFacts = lambda *_: None,
         limits: Limits = Limits(),  # noqa: B008 (frozen)
         linger_seconds: float = _LINGER_SECONDS,
         queue: int = _QUEUE,
     ) -> None:
         self._store = store
         self._on_facts = on_facts
+        self._on_results = on_results
         self._missing_bytes = missing_bytes
         self._limits = limits
         self._linger = linger_seconds
@@ -304,12 +307,20 @@ class Ingest:
         return [(waiting, self._receipt(waiting.arrival)) for waiting in group]
 
     def _keep_facts(self, waiting: _Waiting, mark: int) -> None:
+        if waiting.arrival.lane is Lane.RESULTS:
+            self._keep_results(waiting, mark)
+            return
         facts: dict[str, FactValue] = {}
         for run, said in zip(waiting.arrival.runs, waiting.facts, strict=True):
             if run.sequence > mark:
                 facts |= said
         if facts:
             self._on_facts(waiting.arrival.host, waiting.host_id, facts, waiting.received)
+
+    def _keep_results(self, waiting: _Waiting, mark: int) -> None:
+        for run, said in zip(waiting.arrival.runs, waiting.facts, strict=True):
+            if run.sequence > mark and said:
+                self._on_results(waiting.arrival.host, waiting.host_id, said, waiting.received)
 
     def _count(self, group: Sequence[_Waiting], arrivals: Sequence[Arrival]) -> None:
         self.counts.batches += len(group)

@@ -42,6 +42,7 @@ from forewarn_collector.instance import (
     read_settings,
 )
 from forewarn_collector.outbox import Courier
+from forewarn_collector.results import result_keeper
 from forewarn_collector.samples.duck import DuckSampleStore
 from forewarn_collector.state import alerts, audit
 from forewarn_collector.state.database import Database
@@ -215,7 +216,12 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
             now=now,
         )
         room = Room(directory=directory)
-        ingest = Ingest(store, _fact_keeper(database), missing_bytes=room.missing)
+        ingest = Ingest(
+            store,
+            _fact_keeper(database),
+            missing_bytes=room.missing,
+            on_results=result_keeper(database, collector.hosts),
+        )
         engine = Engine(database, store, collector.hosts, settings.book, settings.telling)
         courier = Courier(database, settings.config.destinations)
         stack.callback(courier.close)

@@ -170,3 +170,102 @@ class TicketPage(Page):
     """Some tickets."""
 
     tickets: tuple[Ticket, ...]
+
+
+class TargetLine(Answer):
+    """A host by the fingerprint of its key."""
+
+    id: str
+    name: str
+    client: str
+    site: str
+    system: str
+    fingerprint: str
+
+
+class TargetPage(Page):
+    """Some hosts, and the id of the collector that knows them."""
+
+    collector: str
+    targets: tuple[TargetLine, ...]
+
+
+class ScriptLine(Answer):
+    """A script that is kept."""
+
+    sha256: str
+    name: str
+    client: str
+    size: int
+    created_by: str
+    created_at: datetime
+
+
+class ScriptList(Answer):
+    """The scripts that are kept."""
+
+    scripts: tuple[ScriptLine, ...]
+
+
+class OrderLine(Answer):
+    """An order in a list."""
+
+    id: str
+    client: str
+    kind: str
+    script_sha256: str
+    reason: str
+    not_after: datetime
+    needs: int
+    signatures: int
+    created_by: str
+    created_at: datetime
+    cancelled_at: datetime | None
+
+
+class OrderList(Answer):
+    """Orders, newest first."""
+
+    orders: tuple[OrderLine, ...]
+
+
+class OrderTarget(Answer):
+    """How an order stands on one host, as the collector says; results are what counts."""
+
+    host: str
+    name: str
+    fingerprint: str
+    public_key: str
+    offered_at: datetime | None
+    ended_at: datetime | None
+    ended: str
+    well: bool
+
+
+class OrderWhole(Answer):
+    """An order as it was signed, its script, and its hosts."""
+
+    order: OrderLine
+    envelope: str
+    script: str
+    targets: tuple[OrderTarget, ...]
+
+
+class HostResult(Answer):
+    """What one host signed."""
+
+    host: str
+    occurrence: str
+    envelope: str
+
+
+class ResultList(Answer):
+    """What hosts answered."""
+
+    results: tuple[HostResult, ...]
+
+
+class Kept(Answer):
+    """The name under which something was kept."""
+
+    id: str

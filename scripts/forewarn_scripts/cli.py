@@ -2,7 +2,8 @@
 
 Exit codes: 0 all is well; 1 the collector was not reached or could not answer; 2 wrong usage;
 3 no such host or ticket, or not for this person; 4 not logged in, or the role does not reach;
-5 the ticket is not in a state that allows it.
+5 the ticket is not in a state that allows it;
+6 an order did not end well everywhere.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from forewarn_scripts import credentials, shown
+from forewarn_scripts import credentials, remote, shown
 from forewarn_scripts.answers import Host, HostLine, HostPage, LoginKey, Me, Page, Ticket
 from forewarn_scripts.client import (
     BadRequest,
@@ -50,6 +51,7 @@ host_app = typer.Typer(help="One host.", no_args_is_help=True)
 ticket_app = typer.Typer(help="One ticket.", no_args_is_help=True)
 app.add_typer(host_app, name="host")
 app.add_typer(ticket_app, name="ticket")
+remote.add(app)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 Selector = Annotated[

@@ -28,9 +28,10 @@ from pathlib import Path
 from forewarn_agent import child, identity, logs, paths
 from forewarn_agent.durable import InUse
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
-from forewarn_agent.helper import execution, frames
+from forewarn_agent.helper import execution, frames, framing
 from forewarn_agent.helper.desk import Desk, Surroundings
-from forewarn_agent.helper.frames import BadFrame, Json, RunRequest, SmartRequest
+from forewarn_agent.helper.frames import RunRequest, SmartRequest
+from forewarn_agent.helper.framing import BadFrame, Json
 from forewarn_agent.identity import BrokenIdentity, NotEnrolled
 from forewarn_checks.base import CannotRead, NothingToRead
 from forewarn_scripts.decide import Endpoint
@@ -99,12 +100,12 @@ def _serve(listener: socket.socket, desk: Desk, allowed: frozenset[int], idle: f
             if peer not in allowed:
                 log.warning("account %d may not ask; hung up", peer)
                 continue
-            frames.send(connection, _answered(connection, desk))
+            framing.send(connection, _answered(connection, desk))
 
 
 def _answered(connection: socket.socket, desk: Desk) -> Json:
     try:
-        request = frames.request_of(frames.receive(connection, frames.REQUEST_BYTES))
+        request = frames.request_of(framing.receive(connection, frames.REQUEST_BYTES))
     except BadFrame as bad:
         return {"error": str(bad)}
     if isinstance(request, RunRequest):

@@ -1,4 +1,4 @@
-"""How the agent and the helper talk: one request, one answer, each a length and then JSON.
+"""What the agent may ask of the helper; `framing` carries it.
 
 {"do": "run", "order": "<base64>", "script": "<base64>", "occurrence": "", "keyrings": []}
 {"do": "smart"}
@@ -8,23 +8,14 @@ BadFrame        what came is no frame, or too long
 """
 
 import base64
-import json
-import socket
-import struct
 from dataclasses import dataclass
 from typing import Final
 
+from forewarn_agent.helper.framing import BadFrame, Json
 from forewarn_scripts.decide import Asked
 
 REQUEST_BYTES: Final = 3 * 1024 * 1024
-ANSWER_BYTES: Final = 20 * 1024 * 1024
-_LENGTH: Final = struct.Struct("!I")
 _MOST_KEYRINGS: Final = 8
-Json = dict[str, object]
-
-
-class BadFrame(ValueError):
-    """What came is no frame of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +65,6 @@ def request_of(told: Json) -> Request:
         raise BadFrame(f"keyrings are no list of at most {_MOST_KEYRINGS}")
     asked = Asked(_decoded(told["order"]), _decoded(told["script"]), occurrence)
     return RunRequest(asked, tuple(_decoded(one) for one in keyrings))
-
-
-def send(connection: socket.socket, told: Json) -> None:
-    """Send one frame.  Raises OSError."""
-    data = json.dumps(told).encode()
-    connection.sendall(_LENGTH.pack(len(data)) + data)
-
-
-def receive(connection: socket.socket, most_bytes: int) -> Json:
-    """Return one frame.  Raises BadFrame or OSError."""
-    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
-    if length > most_bytes:
-        raise BadFrame(f"{length} bytes are announced; {most_bytes} are taken")
-    try:
-        told = json.loads(_exactly(connection, length).decode())
-    except (ValueError, RecursionError) as bad:
-        raise BadFrame(f"no JSON: {type(bad).__name__}") from None
-    if not isinstance(told, dict):
-        raise BadFrame("no JSON object")
-    return told
-
-
-def _exactly(connection: socket.socket, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        part = connection.recv(min(65536, length - len(data)))
-        if not part:
-            raise BadFrame("the other side hung up in the middle")
-        data += part
-    return bytes(data)
 
 
 def _encoded(data: bytes) -> str:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forewarn_collector.api import probes, routes
+from forewarn_collector.api import orders, probes, routes
 from forewarn_collector.api.guard import (
     Collector,
     Desk,
@@ -29,7 +29,7 @@ from forewarn_collector.queries.scope import BadCursor
 BODY_BYTES = 64 * 1024
 
 # Who adds routes.  Each says for every one of its routes who may use it.
-PARTS = (probes.add, routes.add, pages.add)
+PARTS = (probes.add, routes.add, orders.add, pages.add)
 
 # The two hashes are what the chart library writes as inline style; a browser test guards them.
 _CONTENT_SECURITY = (
@@ -73,7 +73,7 @@ def operators_app(collector: Collector) -> FastAPI:
     for add in PARTS:
         add(Desk(app))
     check_declared(app.router.routes)
-    app.add_middleware(Limit, body_bytes=BODY_BYTES)
+    app.add_middleware(Limit, body_bytes=BODY_BYTES, larger=orders.LARGE_BODIES)
     app.add_middleware(_Headers)
     return app
 

@@ -7,7 +7,7 @@ claims to have signed, how long the body is, whether the signature holds.  Then 
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
 
@@ -27,16 +27,19 @@ from forewarn_collector.enrolment import Refused, enrol, parse_request
 from forewarn_collector.http.arrivals import Arrivals, Failures
 from forewarn_collector.http.downloads import download_routes
 from forewarn_collector.http.limits import BODY_BYTES, is_odd, refuse
+from forewarn_collector.http.orders import Counter
 from forewarn_collector.ingest import BadBatch, Busy, Ingest, decode
 from forewarn_collector.metrics import AGENT_REQUESTS
 from forewarn_collector.packages import Offer
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
+from forewarn_collector.waiting import Board
 
 ENROL_BYTES = 16 * 1024
 IN_FLIGHT = 1024
 STREAM = "batches"
+ORDERS_STREAM = "orders"
 _HEAVY_BYTES = 64 * 1024  # a body that takes more than a moment to decode
 _BUSY_SECONDS = 5
 
@@ -77,6 +80,8 @@ class _Routes:
         self._failures = Failures()
         self._in_flight = 0
         self._heavy = asyncio.Semaphore(2)
+        self._board = Board(side.database, side.now)
+        self._counter = Counter(side.database, self._board, side.now)
 
     # -- enrolment -------------------------------------------------------------------------------
 
@@ -151,7 +156,24 @@ class _Routes:
         finally:
             self._in_flight -= 1
 
-    def _authenticate(self, request: Request) -> tuple[signing.Signed, KnownHost]:
+    # -- orders ----------------------------------------------------------------------------------
+
+    async def orders(self, request: Request) -> Response:
+        """Hand over what operators signed for this host."""
+        signed, host = self._authenticate(request, ORDERS_STREAM)
+        wait = self._counter.wait_asked(request.scope["query_string"].decode("latin-1"))
+        self._verify(signed, host)
+        if wait is None or signed.digest != signing.content_digest(b""):
+            raise _stop(400, "ask with ?wait=SECONDS and without a body")
+        if pause := self._arrivals.wait_seconds(host.id, ORDERS_STREAM, self._side.now()):
+            raise _stop(429, "this host asks too often", after=math.ceil(pause))
+        return JSONResponse(await self._counter.serve(host.id, wait))
+
+    # -- who asks --------------------------------------------------------------------------------
+
+    def _authenticate(
+        self, request: Request, stream: str = STREAM
+    ) -> tuple[signing.Signed, KnownHost]:
         """Return whose request this claims to be.  Nothing is read or computed for strangers."""
         try:
             signed = signing.parse(
@@ -164,7 +186,7 @@ class _Routes:
             raise _stop(401, str(bad)) from None
         if signed.collector != self._side.collector_id:
             raise _stop(401, "signed for another collector")
-        if signed.stream != STREAM:
+        if signed.stream != stream:
             raise _stop(401, "signed for another stream")
         host = self._side.hosts.get(signed.key_id)
         if host is None:
@@ -186,7 +208,7 @@ class _Routes:
         if self._arrivals.overtaken(host.id, STREAM, seq, now):
             return JSONResponse(to_json(self._marks(batch, host)))
         receipt = await self._side.ingest.accept(batch, host, now)
-        return JSONResponse(to_json(receipt))
+        return JSONResponse(to_json(replace(receipt, orders_waiting=self._board.waits(host.id))))
 
     def _marks(self, batch: Batch, host: KnownHost) -> Receipt:
         """Return what is held of the batch's spool, for a request that came too late."""
@@ -202,6 +224,7 @@ def agents_app(side: AgentSide) -> ASGIApp:
         routes=[
             Route("/v1/enrol", routes.enrol, methods=["POST"]),
             Route("/v1/batches", routes.batches, methods=["POST"]),
+            Route("/v1/orders", routes.orders, methods=["GET"]),
             Route("/v1/ca.pem", routes.authority, methods=["GET"]),
             *download_routes(side.offer),
         ],

@@ -1,6 +1,8 @@
 """Keep odd paths and large bodies away from an application, whatever the application does."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,9 +23,15 @@ class Limit:
     half-way through a handler.
     """
 
-    def __init__(self, app: ASGIApp, body_bytes: int = BODY_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_bytes: int = BODY_BYTES,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._body_bytes = body_bytes
+        self._larger = larger  # by path: what is known to take more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -34,13 +42,14 @@ class Limit:
             await refuse(404, "no such path")(scope, receive, send)
             return
         body = bytearray()
+        most = self._larger.get(scope["path"], self._body_bytes)
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             body += message.get("body", b"")
-            if len(body) > self._body_bytes:
-                text = f"the body is larger than {self._body_bytes} bytes"
+            if len(body) > most:
+                text = f"the body is larger than {most} bytes"
                 await refuse(413, text, close=True)(scope, receive, send)
                 return
             if not message.get("more_body", False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from nacl.signing import SigningKey
 from sqlalchemy import insert
 
 from forewarn_checks.base import Lane, Outcome
@@ -30,9 +31,10 @@ from forewarn_collector.samples import (
     Series,
     Shape,
 )
-from forewarn_collector.state import reports
+from forewarn_collector.state import orders, reports
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place
+from forewarn_collector.state.orders import Pace
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import (
     alerts,
@@ -42,15 +44,38 @@ from forewarn_collector.state.tables import (
     tickets,
     users,
 )
-
-START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 from forewarn_collector.ticket_config import InboundTable
 from forewarn_scripts.envelope import ORDER, Envelope
 from forewarn_scripts.keys import key_id
 from forewarn_scripts.order import Order, script_hash, write_moment
+
+START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
 # A real hash with weak parameters: a hash tells its own cost, so verifying it is quick, too.
 _QUICK_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+
+
+SCRIPT = b"df -h\n"
+
+
+def signed_order(number: int, order_id: str) -> bytes:
+    """Return an order for the host of this number; who signed it is not the collector's concern."""
+    order = Order(
+        id=order_id,
+        client={1: "acorp", 2: "globex"}[number],
+        collector="0193ffff-0000-7000-8000-000000000000",
+        script_sha256=script_hash(SCRIPT),
+        interpreter="/bin/sh",
+        targets=(key_id(bytes([number]) * 32),),
+        max_hosts=1,
+        not_before=write_moment(START),
+        not_after=write_moment(START + timedelta(hours=1)),
+        reason="T-1",
+        run_as="root",
+        timeout_seconds=60,
+        keyring_version=1,
+    )
+    return Envelope(ORDER, order.to_bytes()).signed_by(SigningKey(bytes(32))).to_bytes()
 
 
 class Store:
@@ -110,6 +135,7 @@ class World:
     store: Store = field(default_factory=Store)
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
+    inbound: Mapping[str, InboundTable] = field(default_factory=dict)
     at: datetime = START
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     app: FastAPI = field(init=False)
@@ -135,7 +161,6 @@ class World:
                     password_hash=_QUICK_HASH,
                     role=role,
                     clients=ids,
-    inbound: Mapping[str, InboundTable] = field(default_factory=dict)
                     created_at=self.at,
                 )
             )
@@ -274,6 +299,10 @@ def _populate(world: World, client: str, number: int) -> None:
             )
         )
         reports.write(connection, ticket_id, world.at)  # of an earlier close
+        orders.keep_script(connection, where.client_id, "df", SCRIPT, "zoe", world.at)
+        order = signed_order(number, host.id)
+        known = [replace(host, client=client)]
+        orders.propose(connection, order, Pace(), known, "zoe", world.at)
     world.client_ids[client] = where.client_id
     world.host_ids[client] = host.id
     world.ticket_numbers[client] = number

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.collector.api.conftest import signed_order
 
 from forewarn_collector.api.guard import OPEN, Desk, GuardedRoute, UndeclaredRoute, check_declared
 from forewarn_collector.api.principal import Role
@@ -12,6 +13,7 @@ SPAN = {"metric": "x", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:
 NOBODYS = "0193ffff-0000-7000-8000-000000000000"
 
 # What each route needs to be asked rightly; a new route fails here until it is thought about.
+NEW_ORDER = signed_order(1, "0193eeee-0000-7000-8000-000000000000").decode()
 ASKED: dict[str, dict[str, Any]] = {
     "GET /healthz": {},
     "GET /readyz": {},
@@ -33,9 +35,18 @@ ASKED: dict[str, dict[str, Any]] = {
     "GET /api/v1/alerts": {},
     "GET /api/v1/tickets": {},
     "POST /api/v1/tickets": {"json": {"title": "It beeps", "client": "acorp"}},
-    "GET /api/v1/tickets/{number}": {},
-    "POST /api/v1/tickets/{number}/acknowledge": {},
     "POST /api/v1/inbound/{name}": {"json": {"title": "x"}},
+    "GET /api/v1/tickets/{number}": {},
+    "GET /api/v1/targets": {},
+    "GET /api/v1/scripts": {},
+    "POST /api/v1/scripts": {"json": {"client": "acorp", "name": "df", "body": "ZGYK"}},
+    "GET /api/v1/orders": {},
+    "POST /api/v1/orders": {"json": {"envelope": NEW_ORDER}},
+    "GET /api/v1/orders/{id}": {},
+    "GET /api/v1/orders/{id}/results": {},
+    "POST /api/v1/orders/{id}/approve": {},  # with the order of the path; see `ask`
+    "POST /api/v1/orders/{id}/cancel": {},
+    "POST /api/v1/tickets/{number}/acknowledge": {},
     "POST /api/v1/tickets/{number}/assign": {"json": {"assignee": "zoe"}},
     "POST /api/v1/tickets/{number}/note": {"json": {"text": "looked at it"}},
     "POST /api/v1/tickets/{number}/start": {},
@@ -59,7 +70,10 @@ def routes(world: Any) -> list[tuple[str, str, GuardedRoute]]:
 def ask(client: Any, method: str, path: str, host: str, number: int, key: str) -> httpx.Response:
     thing = key if "/keys/" in path else host
     address = path.replace("{id}", thing).replace("{number}", str(number))
-    answer: httpx.Response = client.request(method, address, **ASKED[f"{method} {path}"])
+    asked = ASKED[f"{method} {path}"]
+    if path.endswith("/orders/{id}/approve"):
+        asked = {"json": {"envelope": signed_order(1, host).decode()}}
+    answer: httpx.Response = client.request(method, address, **asked)
     return answer
 
 

@@ -67,6 +67,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("began", name=op.f("pk_downtimes")),
     )
     op.create_table(
+        "keyrings",
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=False),
+        sa.Column("added_by", sa.String(length=100), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_keyrings")),
+    )
+    op.create_table(
         "promises",
         sa.Column("version", sa.String(length=64), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
@@ -104,6 +112,40 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_api_keys_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("hash", name=op.f("uq_api_keys_hash")),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("client_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=100), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("script_sha256", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=1000), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.Column("needs", sa.Integer(), nullable=False),
+        sa.Column("canary", sa.Integer(), nullable=False),
+        sa.Column("at_once", sa.Integer(), nullable=False),
+        sa.Column("halt_after", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_orders_client_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_orders_client_id"), ["client_id"], unique=False)
+
+    op.create_table(
+        "scripts",
+        sa.Column("client_id", sa.String(length=36), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("created_by", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_scripts_client_id")),
+        sa.PrimaryKeyConstraint("client_id", "sha256", name=op.f("pk_scripts")),
     )
     op.create_table(
         "sessions",
@@ -183,6 +225,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hosts_site_id"), ["site_id"], unique=False)
 
     op.create_table(
+        "order_signatures",
+        sa.Column("order_id", sa.String(length=36), nullable=False),
+        sa.Column("key_id", sa.String(length=80), nullable=False),
+        sa.Column("value", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("by", sa.String(length=100), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.id"], name=op.f("fk_order_signatures_order_id")
+        ),
+        sa.PrimaryKeyConstraint("order_id", "key_id", name=op.f("pk_order_signatures")),
+    )
+    op.create_table(
         "alerts",
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("client_id", sa.String(length=36), nullable=False),
@@ -254,6 +308,43 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_host_facts_host_id")),
         sa.PrimaryKeyConstraint("host_id", "name", name=op.f("pk_host_facts")),
     )
+    op.create_table(
+        "order_results",
+        sa.Column("order_id", sa.String(length=36), nullable=False),
+        sa.Column("host_id", sa.String(length=36), nullable=False),
+        sa.Column("occurrence", sa.String(length=100), nullable=False),
+        sa.Column("client_id", sa.String(length=36), nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["clients.id"], name=op.f("fk_order_results_client_id")
+        ),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_order_results_host_id")),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.id"], name=op.f("fk_order_results_order_id")
+        ),
+        sa.PrimaryKeyConstraint("order_id", "host_id", "occurrence", name=op.f("pk_order_results")),
+    )
+    with op.batch_alter_table("order_results", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_order_results_client_id"), ["client_id"], unique=False)
+
+    op.create_table(
+        "order_targets",
+        sa.Column("order_id", sa.String(length=36), nullable=False),
+        sa.Column("host_id", sa.String(length=36), nullable=False),
+        sa.Column("offered_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended", sa.String(length=20), nullable=False),
+        sa.Column("well", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_order_targets_host_id")),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.id"], name=op.f("fk_order_targets_order_id")
+        ),
+        sa.PrimaryKeyConstraint("order_id", "host_id", name=op.f("pk_order_targets")),
+    )
+    with op.batch_alter_table("order_targets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_order_targets_host_id"), ["host_id"], unique=False)
+
     op.create_table(
         "tickets",
         sa.Column("id", sa.String(length=36), nullable=False),

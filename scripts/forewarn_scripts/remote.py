@@ -1,0 +1,526 @@
+"""The subcommands of remote work: keys, scripts, run, approve, orders, results, revoke.
+
+Orders are signed here, with a key that never leaves this machine, after the resolved list of
+hosts was shown.  What comes back is verified here, too.
+"""
+
+import base64
+import difflib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from nacl.signing import SigningKey
+from rich.table import Table
+from rich.text import Text
+
+from forewarn_checks.base.durations import parse_duration
+from forewarn_scripts import credentials, signing_desk
+from forewarn_scripts.answers import (
+    Kept,
+    OrderLine,
+    OrderList,
+    OrderWhole,
+    ResultList,
+    ScriptList,
+    TargetLine,
+    TargetPage,
+)
+from forewarn_scripts.client import Collector, read
+from forewarn_scripts.envelope import KEYRING, Envelope
+from forewarn_scripts.exits import NOT_WELL, TROUBLE, WRONG_USE
+from forewarn_scripts.keyring import KeyringText, NamedKey
+from forewarn_scripts.keys import (
+    BadKey,
+    key_id,
+    open_key,
+    public_text,
+    read_public,
+    read_public_of,
+    write_key,
+)
+from forewarn_scripts.order import Document, Ended, Order, Result, write_moment
+from forewarn_scripts.shown import plain
+from forewarn_scripts.signing_desk import NotTrue, Wanted
+from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble, working
+
+_MOST_PAGES = 4
+_LOOK_SECONDS = 1.0
+_DONE = (Ended.DONE, Ended.REVOKED)
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key", help="Your key file; $FOREWARN_KEY, or beside the credentials."),
+]
+PassphraseStdin = Annotated[
+    bool, typer.Option("--passphrase-stdin", help="Read the passphrase from standard input.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign without being asked.")]
+
+keys_app = typer.Typer(help="Your signing key, and keyrings for hosts.", no_args_is_help=True)
+
+
+def add(app: typer.Typer) -> None:
+    """Add the subcommands."""
+    app.add_typer(keys_app, name="keys")
+    for name, command in (
+        ("scripts", scripts),
+        ("run", run),
+        ("orders", orders),
+        ("approve", approve),
+        ("revoke", revoke),
+        ("results", results),
+    ):
+        app.command(name)(command)
+
+
+# -- keys ----------------------------------------------------------------------------------------
+
+
+@keys_app.command("new")
+@tells_trouble
+def keys_new(
+    name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
+    key: KeyFile = None,
+    passphrase_stdin: PassphraseStdin = False,
+) -> None:
+    """Make a signing key, locked by a passphrase; it never leaves this machine."""
+    path = _key_path(key)
+    who = name or os.environ.get("USER", "operator")
+    passphrase = _passphrase(stdin=passphrase_stdin, confirm=True)
+    if len(passphrase) < 10:
+        fail("a passphrase has ten characters at least", WRONG_USE)
+    made = SigningKey.generate()
+    try:
+        write_key(path, who, made, passphrase)
+    except FileExistsError:
+        fail(f"{path} holds a key already; name another file with --key", WRONG_USE)
+    except OSError as failure:
+        fail(f"cannot write {path}: {failure.strerror}", TROUBLE)
+    note(f"key of {who} in {path}")
+    _print_key(who, bytes(made.verify_key))
+
+
+@keys_app.command("show")
+@tells_trouble
+def keys_show(key: KeyFile = None) -> None:
+    """Print the public part of your key, which keyrings and policies name."""
+    try:
+        _print_key(*read_public_of(_key_path(key)))
+    except BadKey as bad:
+        fail(str(bad), WRONG_USE)
+
+
+@keys_app.command("keyring")
+@tells_trouble
+def keys_keyring(
+    collector: Annotated[str, typer.Option(help="The collector's id.")],
+    person: Annotated[list[str], typer.Option(help="NAME=fwp_…; one for each person.")],
+    recovery: Annotated[str, typer.Option(help="fwp_… of the key that lies in a safe.")],
+    file: Annotated[Path, typer.Option(help="Where to write it.")],
+    version: Annotated[int, typer.Option(min=1)] = 1,
+    threshold: Annotated[int, typer.Option(min=1, help="Keys that change it.")] = 1,
+    expires: Annotated[str, typer.Option(help="How long it is believed.")] = "365d",
+) -> None:
+    """Write a keyring for hosts to believe; then everybody signs it: `keys sign FILE`."""
+    try:
+        named = [one.rpartition("=fwp_") for one in person]
+        text = KeyringText(
+            collector=collector,
+            version=version,
+            threshold=threshold,
+            expires=write_moment(datetime.now(UTC) + parse_duration(expires)),
+            keys=tuple(NamedKey(name=n, public=_encoded(f"fwp_{p}")) for n, _, p in named),
+            recovery=_encoded(recovery),
+        )
+    except ValueError as bad:
+        fail(f"no keyring: {bad}", WRONG_USE)
+    file.write_bytes(Envelope(KEYRING, text.to_bytes()).to_bytes())
+    note(f"{file}: nobody signed it yet; sign it with: forewarn keys sign {file}")
+
+
+@keys_app.command("sign")
+@tells_trouble
+def keys_sign(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    key: KeyFile = None,
+    passphrase_stdin: PassphraseStdin = False,
+) -> None:
+    """Add your signature to a keyring."""
+    from forewarn_scripts import envelope as dsse
+    from forewarn_scripts.order import parse
+
+    try:
+        envelope = dsse.parse(file.read_bytes())
+        if envelope.payload_type != KEYRING:
+            fail(f"{file} is no keyring", WRONG_USE)
+        text = parse(KeyringText, envelope.payload)
+    except ValueError as bad:
+        fail(f"{file}: {bad}", WRONG_USE)
+    note(f"version {text.version}, threshold {text.threshold}, until {text.expires}")
+    for one in text.keys:
+        note(f"  {one.name}: {one.id}")
+    file.write_bytes(envelope.signed_by(_open(key, stdin=passphrase_stdin)).to_bytes())
+    note(f"{file}: signed by {len(envelope.signatures) + 1}")
+
+
+def _print_key(name: str, public: bytes) -> None:
+    print_out(
+        Text(f"name    {plain(name)}\npublic  {public_text(public)}\nid      {key_id(public)}")
+    )
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(read_public(text)).decode()
+
+
+# -- orders --------------------------------------------------------------------------------------
+
+
+@tells_trouble
+def scripts(as_json: AsJson = False) -> None:
+    """List the scripts the collector keeps."""
+    with _collector() as collector:
+        body = collector.get("/scripts")
+    if as_json:
+        print_json(json.loads(body))
+        return
+    table = _table("SHA256", "NAME", "CLIENT", "BYTES", "BY")
+    for one in read(ScriptList, body).scripts:
+        table.add_row(
+            one.sha256[:16],
+            plain(one.name),
+            plain(one.client),
+            str(one.size),
+            plain(one.created_by),
+        )
+    print_out(table)
+
+
+@tells_trouble
+def run(
+    script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What to run.")],
+    on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="On which hosts.")],
+    reason: Annotated[str, typer.Option(help="Why: a ticket, a sentence.")],
+    argv: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]")] = None,
+    run_as: Annotated[str, typer.Option("--as", help="The account on the hosts.")] = "root",
+    interpreter: Annotated[str, typer.Option(help="What reads the script.")] = "/bin/sh",
+    timeout: Annotated[str, typer.Option(help="When it is ended.")] = "10m",
+    valid: Annotated[str, typer.Option(help="How long hosts may begin; 24h at most.")] = "1h",
+    needs: Annotated[int, typer.Option(min=1, max=16, help="Signatures it waits for.")] = 1,
+    canary: Annotated[int, typer.Option(min=0, help="Hosts that must succeed first.")] = 0,
+    at_once: Annotated[int, typer.Option(min=0, help="Hosts at the same time; 0: all.")] = 0,
+    halt_after: Annotated[int, typer.Option(min=0, help="Failures that halt it.")] = 1,
+    keyring_version: Annotated[int, typer.Option(min=1)] = 1,
+    key: KeyFile = None,
+    passphrase_stdin: PassphraseStdin = False,
+    yes: Yes = False,
+    wait: Annotated[bool, typer.Option(help="Stay until every host answered.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a script for the hosts a selector picks now, send it, and follow it.
+
+    The hosts are shown before anything is signed.  Exit code 6: it did not end well everywhere.
+    """
+    try:
+        wanted = Wanted(
+            script=script.read_bytes(),
+            argv=tuple(argv or ()),
+            interpreter=interpreter,
+            run_as=run_as,
+            timeout=parse_duration(timeout),
+            valid_for=parse_duration(valid),
+            reason=reason,
+            keyring_version=keyring_version,
+        )
+    except (OSError, ValueError) as bad:
+        fail(f"no order: {bad}", WRONG_USE)
+    with _collector() as collector:
+        collector_id, targets = _targets(collector, on)
+        if not targets:
+            fail(f"no host is picked by {on!r}", WRONG_USE)
+        try:
+            order = signing_desk.order_for(wanted, targets, collector_id, datetime.now(UTC))
+        except ValueError as bad:
+            fail(f"no order: {bad}", WRONG_USE)
+        _show_before_signing(order, targets)
+        _confirm(f"Sign this for {len(targets)} hosts?", yes=yes)
+        envelope = _signed(order, key, stdin=passphrase_stdin)
+        signing_desk.remember(_known_hosts(), targets)
+        body = base64.b64encode(wanted.script).decode()
+        collector.post("/scripts", client=order.client, name=script.name[:100], body=body)
+        sent = collector.post(
+            "/orders",
+            envelope=envelope.to_bytes().decode(),
+            needs=needs,
+            canary=canary,
+            at_once=at_once,
+            halt_after=halt_after,
+        )
+        order_id = read(Kept, sent).id
+        note(f"order {order_id}")
+        if needs > 1:
+            note(f"it waits for {needs - 1} more: forewarn approve {order_id}")
+        if wait and needs == 1:
+            _follow(collector, order)
+        _tell_results(collector, order_id, as_json=as_json, all_must_answer=wait and needs == 1)
+
+
+@tells_trouble
+def orders(as_json: AsJson = False) -> None:
+    """List orders, newest first."""
+    with _collector() as collector:
+        body = collector.get("/orders")
+    if as_json:
+        print_json(json.loads(body))
+        return
+    table = _table("ORDER", "CLIENT", "SCRIPT", "SIGNED", "BY", "REASON")
+    for one in read(OrderList, body).orders:
+        table.add_row(
+            one.id,
+            plain(one.client),
+            one.script_sha256[:12] or one.kind.split(".")[-2],
+            f"{one.signatures} of {one.needs}" + (", cancelled" if one.cancelled_at else ""),
+            plain(one.created_by),
+            plain(one.reason),
+        )
+    print_out(table)
+
+
+@tells_trouble
+def approve(
+    order_id: OrderId,
+    key: KeyFile = None,
+    passphrase_stdin: PassphraseStdin = False,
+    yes: Yes = False,
+) -> None:
+    """Look at an order somebody signed and add your signature (role approver)."""
+    with _collector() as collector:
+        whole, envelope, order, script = _checked(collector, order_id)
+        names = {one.fingerprint: one.name for one in whole.targets}
+        _show_order(order, names)
+        _show_script(collector, order, script)
+        _confirm(f"Add your signature for {len(order.targets)} hosts?", yes=yes)
+        signed = envelope.signed_by(_open(key, stdin=passphrase_stdin))
+        collector.post(f"/orders/{order_id}/approve", envelope=signed.to_bytes().decode())
+        note(f"order {order_id}: {len(signed.signatures)} of {whole.order.needs} signatures")
+
+
+@tells_trouble
+def revoke(
+    order_id: OrderId,
+    reason: Annotated[str, typer.Option(help="Why.")] = "revoked",
+    key: KeyFile = None,
+    passphrase_stdin: PassphraseStdin = False,
+) -> None:
+    """Make every host refuse an order that has not begun there: one signature is enough."""
+    with _collector() as collector:
+        _, _, order, _ = _checked(collector, order_id)
+        stop = signing_desk.revocation_for(order, datetime.now(UTC), reason)
+        envelope = _signed(stop, key, stdin=passphrase_stdin)
+        collector.post(f"/orders/{order_id}/cancel")
+        collector.post("/orders", envelope=envelope.to_bytes().decode())
+        note(f"order {order_id} is handed out no more; hosts learn of it as they ask")
+
+
+@tells_trouble
+def results(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Show what hosts answered; every signature is verified here.
+
+    Exit code 6: not well on every host that answered, or an answer is forged.
+    """
+    with _collector() as collector:
+        _tell_results(collector, order_id, as_json=as_json, all_must_answer=False)
+
+
+# -- parts ---------------------------------------------------------------------------------------
+
+
+def _collector() -> Collector:
+    return Collector(credentials.load(credentials.place()))
+
+
+def _targets(collector: Collector, select: str) -> tuple[str, list[TargetLine]]:
+    found: list[TargetLine] = []
+    with working("asking which hosts are meant"):
+        page = read(TargetPage, collector.get("/targets", select=select))
+        found += page.targets
+        for _ in range(_MOST_PAGES):
+            if page.next is None:
+                break
+            page = read(TargetPage, collector.get("/targets", select=select, cursor=page.next))
+            found += page.targets
+    return page.collector, found
+
+
+def _show_before_signing(order: Order, targets: list[TargetLine]) -> None:
+    """Show what is about to be signed.  Ends the command when a known host has another key."""
+    try:
+        new, suspicious = signing_desk.unfamiliar(_known_hosts(), targets)
+    except ValueError as bad:
+        fail(str(bad), TROUBLE)
+    _show_order(order, {target.fingerprint: target.name for target in targets})
+    if suspicious:
+        for one in suspicious:
+            note(f"  {one}")
+        fail(
+            "these hosts have other keys than before; if they were enrolled anew, take their lines"
+            f" out of {_known_hosts()}",
+            NOT_WELL,
+        )
+    if new:
+        note(f"{len(new)} of these hosts you never signed for before")
+
+
+def _show_order(order: Order, names: Mapping[str, str]) -> None:
+    command = " ".join(
+        (order.interpreter, f"<{order.script_sha256[:16]}…>", *map(repr, order.argv))
+    )
+    note(f"runs    {command}")
+    note(f"as      {order.run_as}, for {order.timeout_seconds} s at most")
+    note(f"begins  {order.not_before} to {order.not_after}")
+    note(f"reason  {order.reason}")
+    note(f"client  {order.client}, {len(order.targets)} hosts:")
+    for fingerprint in order.targets:
+        note(f"  {names.get(fingerprint, '(no host of this key)')}  {fingerprint[:23]}…")
+
+
+def _show_script(collector: Collector, order: Order, script: bytes) -> None:
+    """Show a script, or its difference to the one run before for the same reason."""
+    text = script.decode("utf-8", "replace").splitlines()
+    for line in _earlier(collector, order):
+        before = read(OrderWhole, collector.get(f"/orders/{line.id}"))
+        old = signing_desk.decoded_script(before.script).decode("utf-8", "replace").splitlines()
+        note(f"script, compared with order {line.id}:")
+        for changed in difflib.unified_diff(old, text, "before", "now", lineterm=""):
+            note(f"  {changed}")
+        return
+    note("script:")
+    for written in text:
+        note(f"  {written}")
+
+
+def _earlier(collector: Collector, order: Order) -> list[OrderLine]:
+    """Return the last other order for the same reason, in a list of one, or nothing."""
+    found = read(OrderList, collector.get("/orders")).orders
+    alike = [one for one in found if one.id != order.id and one.reason == order.reason]
+    return [one for one in alike if one.script_sha256][:1]
+
+
+def _checked(collector: Collector, order_id: str) -> tuple[OrderWhole, Envelope, Order, bytes]:
+    whole = read(OrderWhole, collector.get(f"/orders/{order_id}"))
+    try:
+        script = signing_desk.decoded_script(whole.script)
+        envelope, order = signing_desk.checked_order(whole.envelope, order_id, script)
+    except NotTrue as lie:
+        fail(str(lie), NOT_WELL)
+    return whole, envelope, order, script
+
+
+def _follow(collector: Collector, order: Order) -> None:
+    """Wait until every host answered, or the order's time is over."""
+    with working("waiting for hosts") as tell:
+        while datetime.now(UTC) < order.ends:
+            whole = read(OrderWhole, collector.get(f"/orders/{order.id}"))
+            ended = [one for one in whole.targets if one.ended_at]
+            running = sum(1 for one in whole.targets if one.offered_at and not one.ended_at)
+            well = sum(one.well for one in ended)
+            tell(
+                f"{well} well, {len(ended) - well} not, {running} running, of {len(whole.targets)}"
+            )
+            if len(ended) == len(whole.targets):
+                return
+            time.sleep(_LOOK_SECONDS)
+
+
+def _tell_results(
+    collector: Collector, order_id: str, *, as_json: bool, all_must_answer: bool
+) -> None:
+    whole, _, order, _ = _checked(collector, order_id)
+    told = read(ResultList, collector.get(f"/orders/{order_id}/results")).results
+    public = {one.fingerprint: _public(one.public_key) for one in whole.targets}
+    names = {one.fingerprint: one.name for one in whole.targets}
+    found: list[Result] = []
+    forged = 0
+    for one in told:
+        try:
+            found.append(signing_desk.checked_result(one.envelope, order, public))
+        except NotTrue as lie:
+            forged += 1
+            note(f"a result of host {one.host} is not believed: {lie}")
+    if as_json:
+        shown = [json.loads(one.to_bytes()) | {"name": names[one.host]} for one in found]
+        print_json({"order": order_id, "results": shown, "forged": forged})
+    else:
+        _print_results(found, names)
+    well = [one for one in found if one.ended in _DONE and one.exit_code in (0, None)]
+    silent = len(order.targets) - len({one.host for one in found})
+    note(f"{len(well)} well, {len(found) - len(well)} not, {silent} without an answer")
+    if forged or len(well) < len(found) or (all_must_answer and silent):
+        raise typer.Exit(NOT_WELL)
+
+
+def _print_results(found: list[Result], names: Mapping[str, str]) -> None:
+    for one in found:
+        code = "" if one.exit_code is None else f", exit code {one.exit_code}"
+        reason = f": {plain(one.reason)}" if one.reason else ""
+        print_out(Text(f"{plain(names[one.host])}  {one.ended}{code}{reason}"))
+        for line in one.output.splitlines():
+            print_out(Text(f"  {plain(line)}"))
+
+
+def _public(text: str) -> bytes:
+    try:
+        return read_public(text)
+    except BadKey:
+        return b""
+
+
+def _signed(document: Document, key: Path | None, *, stdin: bool) -> Envelope:
+    envelope = Envelope(document.KIND, document.to_bytes())
+    return envelope.signed_by(_open(key, stdin=stdin))
+
+
+def _open(key: Path | None, *, stdin: bool) -> SigningKey:
+    path = _key_path(key)
+    try:
+        read_public_of(path)  # before anybody types a passphrase for nothing
+        return open_key(path, _passphrase(stdin=stdin, confirm=False))
+    except BadKey as bad:
+        fail(str(bad), WRONG_USE)
+
+
+def _passphrase(*, stdin: bool, confirm: bool) -> str:
+    if stdin:
+        return sys.stdin.readline().rstrip("\n")
+    given: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    return given
+
+
+def _key_path(key: Path | None) -> Path:
+    stated = os.environ.get("FOREWARN_KEY", "")
+    return key or (Path(stated) if stated else credentials.place().with_name("key.json"))
+
+
+def _known_hosts() -> Path:
+    return credentials.place().with_name("known_hosts.json")
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if not yes and not typer.confirm(question, err=True):
+        fail("nothing was signed", WRONG_USE)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
