@@ -94,7 +94,7 @@ def test_what_is_copied_while_readings_arrive_is_whole(instance: Path, tmp_path:
     enough = threading.Event()
 
     def write() -> None:
-        for sequence in range(400):
+        for sequence in range(150):
             put(store, sequence)
             if sequence == 50:
                 store.seal()
@@ -112,7 +112,7 @@ def test_what_is_copied_while_readings_arrive_is_whole(instance: Path, tmp_path:
         assert [n for _, _, n in copied.sequences(1)] == list(range(mark + 1))
     finally:
         copied.close()
-    assert [n for _, _, n in store.sequences(1)] == list(range(400))
+    assert [n for _, _, n in store.sequences(1)] == list(range(150))
     store.close()
 
 

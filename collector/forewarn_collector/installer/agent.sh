@@ -262,7 +262,8 @@ remove_all() {
         remove_unit "$unit"
     done
     systemctl daemon-reload
-    rm -rf "$home"/agent "$home"/agent-* "$home"/.fetched-* "$state" /etc/forewarn "$command"
+    rm -rf "$home"/agent "$home"/agent-* "$home"/.fetched-* "$state" /var/lib/forewarn-helper \
+        /run/forewarn /etc/forewarn "$command"
     rmdir "$home" 2>/dev/null || true
     if getent passwd "$user" >/dev/null; then
         userdel "$user" 2>/dev/null || say "the user $user could not be removed: userdel $user"
