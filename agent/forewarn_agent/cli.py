@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -270,9 +270,13 @@ def _print_run(run: Run) -> None:
     if run.samples:
         _out.print(_samples_table(run))
     for name, value in run.facts.items():
-        shown = f"{len(value)} entries" if isinstance(value, list) else str(value)
+        shown = _counted(value) if isinstance(value, list) else str(value)
         _out.print(f"  [dim]fact[/] {escape(name)}: {escape(shown)}", highlight=False)
     _out.print()
+
+
+def _counted(rows: Sequence[object]) -> str:
+    return "1 entry" if len(rows) == 1 else f"{len(rows)} entries"
 
 
 def _samples_table(run: Run) -> Table:

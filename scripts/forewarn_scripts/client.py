@@ -198,6 +198,8 @@ def _not_reached(url: str, failure: httpx.HTTPError) -> NotReached:
             f"{url} shows a certificate that the authority trusted at login does not vouch for"
             f" ({cause.verify_message}); if the collector was set up anew, log in again"
         )
+    if url.startswith("http://") and isinstance(failure, httpx.RemoteProtocolError):
+        return NotReached(f"{url} takes no plain HTTP; write https://{url.removeprefix('http://')}")
     reason = str(failure) or type(failure).__name__
     return NotReached(f"cannot reach {url}: {reason}; is the collector running, the address right?")
 

@@ -76,6 +76,15 @@ def test_a_secret_others_can_read_is_worth_a_warning(instance: Path) -> None:
     assert any("chmod 600" in warning for warning in warnings)
 
 
+def test_a_time_shorter_than_the_interval_is_worth_a_warning_once_it_was_chosen(
+    instance: Path,
+) -> None:
+    """What stands in a default is as it was meant, and a new instance starts without a word."""
+    assert load(write(instance, "")).warnings == ()
+    (warning,) = load(write(instance, '[rules.DriveHot]\nhold_for = "20m"\n')).warnings
+    assert "rules.DriveHot.hold_for is 20m, but smart is read every 1h" in warning
+
+
 def test_a_rule_is_changed_by_name(instance: Path) -> None:
     write(
         instance,

@@ -42,7 +42,11 @@ def judge(*, flag: str | None, flag_is_kept: bool, running: str, installed: list
     if flag_is_kept:
         return Reboot(False, "no package asks for it")
     # Still False: a restart clears the flag, and the alert it raised must see that.
-    return Reboot(False, "nothing asks for it, but nothing here would: no kernel, no flag kept")
+    return Reboot(
+        False,
+        "nothing asks for it; but with no kernel of its own, and nothing that sets the flag, "
+        "nothing on this host would",
+    )
 
 
 def read_reboot(running: str) -> Reboot:

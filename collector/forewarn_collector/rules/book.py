@@ -176,7 +176,7 @@ class RuleBook:
         self._pages = {
             one.booked.name: self._page(one, changes.get(one.booked.name), groups) for one in rules
         }
-        self.warnings = tuple(self._hints())
+        self.warnings = tuple(self._hints({one.booked.name: one.booked for one in rules}))
 
     def rules(self) -> tuple[BookedRule, ...]:
         """Return every rule that is on, as it holds where no scope says otherwise."""
@@ -232,16 +232,22 @@ class RuleBook:
             None if change.enabled is False else everywhere, tuple(scope for _, scope in ranked)
         )
 
-    def _hints(self) -> Iterator[str]:
+    def _hints(self, usual: Mapping[str, BookedRule]) -> Iterator[str]:
         for name in self._pages:
             for booked in self.variants(name):
-                hold = getattr(booked.rule, "hold_for", timedelta(0))
-                if timedelta(0) < hold < booked.every:
+                hold = _hold_for(booked)
+                # What nobody changed is as it was meant to be.
+                if timedelta(0) < hold < booked.every and hold != _hold_for(usual[name]):
                     yield (
                         f"rules.{name}.hold_for is {write_duration(hold)}, but {booked.check} is "
                         f"read every {write_duration(booked.every)}: it raises at the second "
                         "reading, unless agents read more often"
                     )
+
+
+def _hold_for(booked: BookedRule) -> timedelta:
+    hold: timedelta = getattr(booked.rule, "hold_for", timedelta(0))
+    return hold
 
 
 def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) -> BookedRule:

@@ -84,13 +84,13 @@ REBOOTS = [
     ("a newer kernel", None, ["6.1.0-18-amd64", "6.1.0-21-amd64"], True, "kernel 6.1.0-21-amd64"),
     ("the running kernel was removed", None, ["6.1.0-16-amd64"], True, "no longer installed"),
     ("the newest kernel runs", None, ["6.1.0-18-amd64", "6.1.0-9-amd64"], False, "is the newest"),
-    ("a container with a kernel of its host", None, [], False, "nothing here would"),
+    ("a container with a kernel of its host", None, [], False, "nothing on this host would"),
     (
         "a hypervisor's kernel beside the tree's",
         None,
         ["6.1.0-18-cloud-amd64"],
         False,
-        "nothing here",
+        "nothing on this host",
     ),
 ]
 
