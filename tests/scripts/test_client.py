@@ -83,6 +83,18 @@ def test_nobody_there_says_what_to_look_at() -> None:
         asked(refuse)
 
 
+def test_plain_http_to_a_collector_that_speaks_tls_is_told_apart() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+    plain = replace(ANN, url="http://127.0.0.1:8441")
+    with (
+        Collector(plain, httpx.MockTransport(answer)) as collector,
+        pytest.raises(NotReached, match=r"no plain HTTP; write https://127\.0\.0\.1:8441$"),
+    ):
+        collector.get("/me")
+
+
 @pytest.mark.parametrize(
     ("url", "taken"),
     [
@@ -97,18 +109,6 @@ def test_nobody_there_says_what_to_look_at() -> None:
         ("https://c.test?x", None),
     ],
 )
-def test_plain_http_to_a_collector_that_speaks_tls_is_told_apart() -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-
-    plain = replace(ANN, url="http://127.0.0.1:8441")
-    with (
-        Collector(plain, httpx.MockTransport(answer)) as collector,
-        pytest.raises(NotReached, match=r"no plain HTTP; write https://127\.0\.0\.1:8441$"),
-    ):
-        collector.get("/me")
-
-
 def test_only_an_address_safe_for_a_password_is_taken(url: str, taken: str | None) -> None:
     if taken is None:
         with pytest.raises(ValueError, match="write https://"):
