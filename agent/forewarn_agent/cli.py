@@ -219,6 +219,30 @@ def doctor_command(
         raise typer.Exit(NOT_WELL)
 
 
+@app.command("lockdown")
+def lockdown_command(
+    reason: Annotated[str, typer.Option(help="Why; orders that are refused say so.")] = "",
+    lift: Annotated[bool, typer.Option("--lift", help="Let orders be run again.")] = False,
+    helper_directory: Annotated[
+        Path, typer.Option("--helper-dir", help="Where the helper keeps its journal.")
+    ] = paths.helper_directory(),
+) -> None:
+    """Let nothing be run on this host, whoever signed it, and end what runs now.
+
+    Needs root.  Only this command, here, lifts it again; sampling goes on.
+    """
+    from forewarn_agent import lockdown
+
+    try:
+        changed = (
+            lockdown.lift(helper_directory) if lift else lockdown.begin(helper_directory, reason)
+        )
+    except OSError as failure:
+        _fail(f"{helper_directory}: {failure.strerror}; run this as root", NOT_WELL)
+    state = "orders are judged by policy.toml again" if lift else "nothing is run on this host"
+    _out.print(state if changed else f"{state}; it was so before", highlight=False)
+
+
 @config_app.command("check")
 def config_check(
     directory: Directory = paths.default_directory(),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forewarn_agent import lockdown
 from forewarn_agent.durable import Disk, take_lock
 from forewarn_agent.files import make_private, write_private
 from forewarn_agent.helper.execution import CannotStart, Finished, execute, sealed
@@ -46,7 +47,6 @@ from forewarn_scripts.policy import MONITOR_ONLY, BadPolicy, Mode, Policy
 
 log = logging.getLogger(__name__)
 
-LOCKDOWN = "lockdown"
 _KEPT_RESULTS = 500
 
 
@@ -281,7 +281,7 @@ class Desk:
         return Envelope(RESULT, result.to_bytes()).signed(around.public, around.sign).to_bytes()
 
     def _locked(self) -> str:
-        path = self._around.directory / LOCKDOWN
+        path = self._around.directory / lockdown.NAME
         try:
             return path.read_text("utf-8", "replace")[:200].strip() or "by lockdown"
         except FileNotFoundError:
