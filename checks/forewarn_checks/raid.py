@@ -12,6 +12,7 @@ from forewarn_checks.base import (
     Check,
     Component,
     Condition,
+    Fact,
     Growth,
     Increase,
     Metric,
@@ -26,10 +27,11 @@ from forewarn_checks.base import (
     Unit,
     WrongSystem,
 )
+from forewarn_checks.base.wire import FactScalar
 from forewarn_checks.linux.arrays import Array, read_btrfs, read_md, read_zfs
 from forewarn_checks.linux.sysfs import folder
 
-_LABELS = ("kind", "array", "level")
+_LABELS = ("kind", "array")
 _GIB = 2**30
 
 DEGRADED = Metric(
@@ -106,7 +108,8 @@ def readings(root: Path, asking: Asking = _ASKING) -> Iterator[Reading]:
     Raises NothingToRead without any, CannotRead, after all others were read, when one does not
     answer.
     """
-    found, silent = 0, []
+    table: list[dict[str, FactScalar]] = []
+    silent: list[str] = []
     for path, read in _places(root)[:_MOST]:
         try:
             array = asking.ask(f"{path}", partial(read, path), _PATIENCE_SECONDS)
@@ -114,14 +117,15 @@ def readings(root: Path, asking: Asking = _ASKING) -> Iterator[Reading]:
             silent.append(path.name)
             continue
         if array is not None:
-            found += 1
             yield from samples(array)
+            table.append({"kind": array.kind, "array": array.name, "level": array.level})
+    yield Fact("arrays", table)
     if silent:
         raise CannotRead(
             f"{', '.join(silent)}: the kernel does not answer; see dmesg for a hung array, "
             "its members may be gone"
         )
-    if not found:
+    if not table:
         raise NothingToRead("no mdraid array, mounted btrfs filesystem or ZFS pool")
 
 
@@ -137,7 +141,7 @@ def _places(root: Path) -> list[tuple[Path, Callable[[Path], Array | None]]]:
 
 def samples(array: Array) -> Iterator[Sample]:
     """Yield the samples of one array; what its kind does not tell is left out."""
-    labels = {"kind": array.kind, "array": array.name, "level": array.level}
+    labels = {"kind": array.kind, "array": array.name}
     told = (
         (DEGRADED, array.degraded),
         (STOPPED, array.stopped),
@@ -170,7 +174,7 @@ CHECK = Check(
         UNALLOCATED,
         METADATA_USED,
     ),
-    component=Component("array", ("kind", "array")),
+    component=Component("array", _LABELS),
     read_linux=read_linux,
     read_windows=None,
     rules=(
@@ -242,7 +246,7 @@ CHECK = Check(
             clear_at=0,
             title="Data and parity of {array} on {host} differ in {value} sectors",
             advice=(
-                "The last check of this {level} found stripes whose parity does not fit. After a "
+                "The last check found stripes whose parity does not fit. After a "
                 "crash without a journal that is left-over; otherwise memory, a cable or a drive "
                 "writes wrong data. Compare files with the backup first, then let it recompute: "
                 "echo repair > /sys/block/mdX/md/sync_action, and check again a day later."

@@ -95,7 +95,8 @@ def read_btrfs(filesystem: Path) -> Array | None:
         stopped=False,
         missing=missing if devices else None,  # devinfo came with Linux 5.6
         errors=_sum(errors),
-        unallocated_bytes=_unallocated(filesystem),
+        # the size of what is missing is not told, what was taken of it is
+        unallocated_bytes=None if missing else _unallocated(filesystem),
         metadata_used_ratio=_share(number(allocation / "metadata/bytes_used"), metadata),
     )
 
