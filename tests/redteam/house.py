@@ -162,12 +162,12 @@ standing = {str(changes.get("standing", True)).lower()}
 
     # -- the helper ------------------------------------------------------------------------------
 
-    def begin(self, host: SigningKey = HOST) -> Desk:
+    def begin(self, host: SigningKey = HOST, client: str = "acme") -> Desk:
         if self.desk is None:
             around = Surroundings(
                 directory=self.place / "helper",
                 policy=self.policy_file,
-                host=Endpoint(key_id(public(host)), "acme", COLLECTOR),
+                host=Endpoint(key_id(public(host)), client, COLLECTOR),
                 public=public(host),
                 sign=lambda message: host.sign(message).signature,
                 owner=os.geteuid(),
