@@ -117,15 +117,15 @@ def test_a_caller_has_a_secret_that_is_shown_nowhere(instance: Path) -> None:
         ('calendar = "office"', 'calendar = "ofice"', 9, "there is no calendar 'ofice'"),
         ('pause = ["customer"]', 'pause = ["godot"]', 10, "'customer', 'vendor'"),
         ("at = 0.5", "at = 0", 11, "greater than 0"),
-        ('clients = ["acme"]', "", 20, "names no clients, and neither does standard"),
-        ('team = "storage"', 'team = "disks"', 35, "there is no team 'disks'"),
-        ('to = "duty"', "", 29, "name a person (to) or a team"),
-        ('team = "storage"', 'to = "x"\nrules = ["HostSilent"]', 34, "must ask nothing"),
-        ('outside_hours = "office"\npriorities = ["P1"]', "", 29, "takes every ticket"),
-        ("phone.secret", "gone.secret", 39, "cannot be read"),
-        ('secret_file = "phone.secret"', f'secret = "{SECRET}"', 39, "belongs into a file"),
-        ('secret_file = "phone.secret"', "", 37, "is missing; name a file with the secret"),
-        ("members", "member", 26, "did you mean members"),
+        ('clients = ["acme"]', "", 19, "names no clients, and neither does standard"),
+        ('team = "storage"', 'team = "disks"', 34, "there is no team 'disks'"),
+        ('to = "duty"', "", 28, "name a person (to) or a team"),
+        ('team = "storage"', 'to = "x"\nrules = ["HostSilent"]', 33, "must ask nothing"),
+        ('outside_hours = "office"\npriorities = ["P1"]', "", 28, "takes every ticket"),
+        ("phone.secret", "gone.secret", 38, "cannot be read"),
+        ('secret_file = "phone.secret"', f'secret = "{SECRET}"', 38, "belongs into a file"),
+        ('secret_file = "phone.secret"', "", 36, "is missing; name a file with the secret"),
+        ("members", "member", 25, "did you mean members"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(
@@ -135,9 +135,5 @@ def test_a_mistake_is_named_with_its_line(
     with pytest.raises(ConfigError) as refused:
         load(write(instance, WHOLE.replace(old, new, 1)))
     assert says in str(refused.value)
-    assert abs(_line(str(refused.value)) - line) <= 3, str(refused.value)
+    assert f"line {line}:" in str(refused.value)
     assert SECRET not in str(refused.value)
-
-
-def _line(text: str) -> int:
-    return int(text.split("line ")[1].split(":")[0])

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, insert, select
 
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.sla.shown import sla_json
-from forewarn_collector.state import outbox
+from forewarn_collector.state import ticket_text
 from forewarn_collector.state.tables import (
     clients,
     episodes,
@@ -103,7 +103,7 @@ def _document(
     history = select(ticket_events).where(ticket_events.c.ticket_id == row["id"])
     found = connection.execute(carried).mappings().all()
     events = connection.execute(history.order_by(ticket_events.c.id)).mappings().all()
-    sla = outbox.sla_of(connection, row, now)
+    sla = ticket_text.sla_of(connection, row, now)
     return {
         "schema": 1,
         "made_at": rfc3339(now),

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from forewarn_collector.sla.shown import Sla
-from forewarn_collector.state import outbox
+from forewarn_collector.state import ticket_text
 from forewarn_collector.state.tables import (
     clients as clients_table,
 )
@@ -258,7 +258,7 @@ def _ticket(
         resolved_at=row["resolved_at"],
         closed_at=row["closed_at"],
         changed_at=row["changed_at"],
-        sla=outbox.sla_of(connection, row, now or row["changed_at"]),
+        sla=ticket_text.sla_of(connection, row, now or row["changed_at"]),
         episodes=carried,
         events=history,
     )
