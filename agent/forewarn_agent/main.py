@@ -22,6 +22,7 @@ from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_agent.facts import FactMemory
 from forewarn_agent.identity import BrokenIdentity, Identity, NotEnrolled
 from forewarn_agent.orders import Orders, helper_at
+from forewarn_agent.privileged import smart_reader
 from forewarn_agent.pulse import Pulse
 from forewarn_agent.reload import Settings
 from forewarn_agent.runner import Runner
@@ -56,6 +57,8 @@ class Agent:
         self._version = version("forewarn")
         self._checks = all_checks()
         self._readers = {name: child.reader_for(check) for name, check in self._checks.items()}
+        helper = helper_at(paths.helper_socket())
+        self._readers["smart"] = smart_reader(self._readers["smart"], helper)
         self._runner = Runner()
         self._facts = FactMemory(directory / "facts.json", self._facts_owner())
         self._facts_lock = threading.Lock()
@@ -65,7 +68,7 @@ class Agent:
         self._stopping = False
         self._client = self._make_client()
         self._sender = Sender(self._ship, lambda: settings.current.sending)
-        self._orders = Orders(self._client, who, helper_at(paths.helper_socket()), self._answer)
+        self._orders = Orders(self._client, who, helper, self._answer)
         self._schedule = Schedule(who.host_id, self._fire)
         self._book = StatusBook(
             directory,

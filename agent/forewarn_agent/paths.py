@@ -47,6 +47,11 @@ def helper_socket() -> Path:
     return Path("/run/forewarn/helper.sock")
 
 
+def is_root() -> bool:
+    """Say whether this process may do everything; on Windows nobody asks."""
+    return sys.platform == "win32" or os.geteuid() == 0
+
+
 def connect_local(path: Path, timeout_seconds: float) -> "socket.socket":
     """Return a connection to a local socket.  Raises OSError."""
     import socket

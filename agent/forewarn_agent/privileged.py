@@ -1,0 +1,50 @@
+"""Read drives through the helper, where the agent itself may not.
+
+The helper takes no options: what it reads is settled on its side of the socket.
+"""
+
+import json
+from collections.abc import Iterator
+
+from forewarn_agent import child, paths
+from forewarn_agent.orders import AskHelper, NoHelper
+from forewarn_checks.base import CannotRead, NothingToRead, Options, Reader, Reading
+
+_SECONDS = 110.0
+
+
+def through_helper(ask: AskHelper) -> Reader:
+    """Return a reader of drives that has the helper do it."""
+
+    def read(_options: Options) -> Iterator[Reading]:
+        try:
+            told = ask({"do": "smart"}, _SECONDS)
+        except NoHelper as failure:
+            raise CannotRead(f"the helper does not answer: {failure}") from None
+        lines = told.get("lines")
+        if not isinstance(lines, list):
+            raise CannotRead(f"the helper refused: {told.get('error', 'no reason given')}")
+        for line in lines:
+            yield child.reading_of(json.loads(str(line)))
+        if told.get("end") == "nothing":
+            raise NothingToRead(str(told.get("error")))
+        if told.get("end") != "ok":
+            raise CannotRead(str(told.get("error")))
+
+    return read
+
+
+def smart_reader(own: Reader | None, ask: AskHelper) -> Reader | None:
+    """Return how this agent reads drives: itself as root, else through the helper if it is there.
+
+    Without a helper its own attempt says best what it lacks.
+    """
+    if own is None or paths.is_root():
+        return own
+    helped = through_helper(ask)
+
+    def read(options: Options) -> Iterator[Reading]:
+        reader = helped if paths.helper_socket().exists() else own
+        yield from reader(options)
+
+    return read
