@@ -198,7 +198,7 @@ CHECK = Check(
             metric=STOPPED,
             severity=Severity.CRITICAL,
             when=1,
-            hold_for=timedelta(minutes=5),
+            hold_readings=2,  # at boot it may still be waiting for its members
             clear_for=timedelta(minutes=10),
             title="{array} ({kind}) on {host} no longer works",
             advice=(
