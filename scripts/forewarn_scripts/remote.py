@@ -1,4 +1,4 @@
-"""The subcommands of remote work: keys, scripts, run, approve, orders, results, revoke.
+"""The subcommands of remote work: scripts, run, approve, orders, results, revoke.
 
 Orders are signed here, with a key that never leaves this machine, after the resolved list of
 hosts was shown.  What comes back is verified here, too.
@@ -7,8 +7,6 @@ hosts was shown.  What comes back is verified here, too.
 import base64
 import difflib
 import json
-import os
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from nacl.signing import SigningKey
 from rich.table import Table
 from rich.text import Text
 
@@ -33,19 +30,14 @@ from forewarn_scripts.answers import (
     TargetPage,
 )
 from forewarn_scripts.client import Collector, read
-from forewarn_scripts.envelope import KEYRING, Envelope
+from forewarn_scripts.envelope import Envelope
 from forewarn_scripts.exits import NOT_WELL, TROUBLE, WRONG_USE
-from forewarn_scripts.keyring import KeyringText, NamedKey
 from forewarn_scripts.keys import (
     BadKey,
-    key_id,
-    open_key,
-    public_text,
     read_public,
-    read_public_of,
-    write_key,
 )
-from forewarn_scripts.order import Document, Ended, Order, Result, write_moment
+from forewarn_scripts.order import Document, Ended, Order, Result
+from forewarn_scripts.own_key import KeyFile, PassphraseStdin, keys_app, open_own
 from forewarn_scripts.shown import plain
 from forewarn_scripts.signing_desk import NotTrue, Wanted
 from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble, working
@@ -54,18 +46,9 @@ _MOST_PAGES = 4
 _LOOK_SECONDS = 1.0
 _DONE = (Ended.DONE, Ended.REVOKED)
 
-KeyFile = Annotated[
-    Path | None,
-    typer.Option("--key", help="Your key file; $FOREWARN_KEY, or beside the credentials."),
-]
-PassphraseStdin = Annotated[
-    bool, typer.Option("--passphrase-stdin", help="Read the passphrase from standard input.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Sign without being asked.")]
-
-keys_app = typer.Typer(help="Your signing key, and keyrings for hosts.", no_args_is_help=True)
 
 
 def add(app: typer.Typer) -> None:
@@ -80,106 +63,6 @@ def add(app: typer.Typer) -> None:
         ("results", results),
     ):
         app.command(name)(command)
-
-
-# -- keys ----------------------------------------------------------------------------------------
-
-
-@keys_app.command("new")
-@tells_trouble
-def keys_new(
-    name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
-    key: KeyFile = None,
-    passphrase_stdin: PassphraseStdin = False,
-) -> None:
-    """Make a signing key, locked by a passphrase; it never leaves this machine."""
-    path = _key_path(key)
-    who = name or os.environ.get("USER", "operator")
-    passphrase = _passphrase(stdin=passphrase_stdin, confirm=True)
-    if len(passphrase) < 10:
-        fail("a passphrase has ten characters at least", WRONG_USE)
-    made = SigningKey.generate()
-    try:
-        write_key(path, who, made, passphrase)
-    except FileExistsError:
-        fail(f"{path} holds a key already; name another file with --key", WRONG_USE)
-    except OSError as failure:
-        fail(f"cannot write {path}: {failure.strerror}", TROUBLE)
-    note(f"key of {who} in {path}")
-    _print_key(who, bytes(made.verify_key))
-
-
-@keys_app.command("show")
-@tells_trouble
-def keys_show(key: KeyFile = None) -> None:
-    """Print the public part of your key, which keyrings and policies name."""
-    try:
-        _print_key(*read_public_of(_key_path(key)))
-    except BadKey as bad:
-        fail(str(bad), WRONG_USE)
-
-
-@keys_app.command("keyring")
-@tells_trouble
-def keys_keyring(
-    collector: Annotated[str, typer.Option(help="The collector's id.")],
-    person: Annotated[list[str], typer.Option(help="NAME=fwp_…; one for each person.")],
-    recovery: Annotated[str, typer.Option(help="fwp_… of the key that lies in a safe.")],
-    file: Annotated[Path, typer.Option(help="Where to write it.")],
-    version: Annotated[int, typer.Option(min=1)] = 1,
-    threshold: Annotated[int, typer.Option(min=1, help="Keys that change it.")] = 1,
-    expires: Annotated[str, typer.Option(help="How long it is believed.")] = "365d",
-) -> None:
-    """Write a keyring for hosts to believe; then everybody signs it: `keys sign FILE`."""
-    try:
-        named = [one.rpartition("=fwp_") for one in person]
-        text = KeyringText(
-            collector=collector,
-            version=version,
-            threshold=threshold,
-            expires=write_moment(datetime.now(UTC) + parse_duration(expires)),
-            keys=tuple(NamedKey(name=n, public=_encoded(f"fwp_{p}")) for n, _, p in named),
-            recovery=_encoded(recovery),
-        )
-    except ValueError as bad:
-        fail(f"no keyring: {bad}", WRONG_USE)
-    file.write_bytes(Envelope(KEYRING, text.to_bytes()).to_bytes())
-    note(f"{file}: nobody signed it yet; sign it with: forewarn keys sign {file}")
-
-
-@keys_app.command("sign")
-@tells_trouble
-def keys_sign(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
-    key: KeyFile = None,
-    passphrase_stdin: PassphraseStdin = False,
-) -> None:
-    """Add your signature to a keyring."""
-    from forewarn_scripts import envelope as dsse
-    from forewarn_scripts.order import parse
-
-    try:
-        envelope = dsse.parse(file.read_bytes())
-        if envelope.payload_type != KEYRING:
-            fail(f"{file} is no keyring", WRONG_USE)
-        text = parse(KeyringText, envelope.payload)
-    except ValueError as bad:
-        fail(f"{file}: {bad}", WRONG_USE)
-    note(f"version {text.version}, threshold {text.threshold}, until {text.expires}")
-    for one in text.keys:
-        note(f"  {one.name}: {one.id}")
-    file.write_bytes(envelope.signed_by(_open(key, stdin=passphrase_stdin)).to_bytes())
-    note(f"{file}: signed by {len(envelope.signatures) + 1}")
-
-
-def _print_key(name: str, public: bytes) -> None:
-    print_out(
-        Text(f"name    {plain(name)}\npublic  {public_text(public)}\nid      {key_id(public)}")
-    )
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(read_public(text)).decode()
 
 
 # -- orders --------------------------------------------------------------------------------------
@@ -309,7 +192,7 @@ def approve(
         _show_order(order, names)
         _show_script(collector, order, script)
         _confirm(f"Add your signature for {len(order.targets)} hosts?", yes=yes)
-        signed = envelope.signed_by(_open(key, stdin=passphrase_stdin))
+        signed = envelope.signed_by(open_own(key, stdin=passphrase_stdin))
         collector.post(f"/orders/{order_id}/approve", envelope=signed.to_bytes().decode())
         note(f"order {order_id}: {len(signed.signatures)} of {whole.order.needs} signatures")
 
@@ -486,28 +369,7 @@ def _public(text: str) -> bytes:
 
 def _signed(document: Document, key: Path | None, *, stdin: bool) -> Envelope:
     envelope = Envelope(document.KIND, document.to_bytes())
-    return envelope.signed_by(_open(key, stdin=stdin))
-
-
-def _open(key: Path | None, *, stdin: bool) -> SigningKey:
-    path = _key_path(key)
-    try:
-        read_public_of(path)  # before anybody types a passphrase for nothing
-        return open_key(path, _passphrase(stdin=stdin, confirm=False))
-    except BadKey as bad:
-        fail(str(bad), WRONG_USE)
-
-
-def _passphrase(*, stdin: bool, confirm: bool) -> str:
-    if stdin:
-        return sys.stdin.readline().rstrip("\n")
-    given: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
-    return given
-
-
-def _key_path(key: Path | None) -> Path:
-    stated = os.environ.get("FOREWARN_KEY", "")
-    return key or (Path(stated) if stated else credentials.place().with_name("key.json"))
+    return envelope.signed_by(open_own(key, stdin=stdin))
 
 
 def _known_hosts() -> Path:
