@@ -362,8 +362,8 @@ def main(
 ) -> None:
     """Watch this very host, open one ticket and close it again.
 
-    Exits 0 only if every reading reached the store and the ticket opened, was received, and
-    closed; 1 otherwise.
+    Exits 0 only if every reading reached the store and the ticket opened, was
+    received, and closed; 1 otherwise.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -426,4 +426,6 @@ def _stay(trial: Trial, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(prog_name="./install.sh try")
