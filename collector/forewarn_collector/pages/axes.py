@@ -10,6 +10,7 @@ from forewarn_checks.base import Unit
 from forewarn_collector.units import write_value
 
 _SAME = 1e-9  # of a value: what differs less is one value
+_NOTHING = 1e-9  # no unit of ours is told apart below this; a step of it has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def value_axis(unit: Unit, low: float, high: float, lines: int = 4) -> Axis:
     """
     if low >= 0 and (unit in (Unit.RATIO, Unit.COUNT) or low <= 0.6 * high):
         low = 0.0
-    if high - low <= max(abs(low), abs(high)) * _SAME:
+    if high - low <= max(abs(low), abs(high), _NOTHING) * _SAME:
         high = max(high, low + _least(unit, low))
     step = _round_step(unit, (high - low) / lines)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
@@ -64,7 +65,9 @@ def _texts(values: Sequence[float], unit: Unit) -> list[str]:
 
 def _least(unit: Unit, low: float) -> float:
     """Return how much an axis shows of a value that never changes."""
-    return {Unit.RATIO: 1.0, Unit.COUNT: 4.0, Unit.CELSIUS: 4.0}.get(unit, abs(low) * 0.5 or 4.0)
+    return {Unit.RATIO: 1.0, Unit.COUNT: 4.0, Unit.CELSIUS: 4.0}.get(
+        unit, abs(low) * 0.5 if abs(low) > _NOTHING else 4.0
+    )
 
 
 def _round_step(unit: Unit, wanted: float) -> float:
