@@ -178,11 +178,12 @@ def execute(
     try:
         if who.user is not None:
             os.chown(folder, who.user, who.group if who.group is not None else -1)
+        # Before the start: what the script leaves behind may become ours at once.
+        others = {own.pid for own in psutil.Process().children()}
         begins()
         child = _start_unit(work, who, unit, script, folder) if in_unit else _start(
             work, who, script, folder
         )  # fmt: skip
-        others = {own.pid for own in psutil.Process().children()} - {child.pid}
         timed_out = not _follow(child, output, work.timeout_seconds, stop)
         if in_unit and timed_out:
             _kill_unit(unit)
