@@ -20,7 +20,7 @@ import structlog
 from forewarn_checks.base import Batch, FactValue, Lane, Receipt
 from forewarn_collector.dating import date_runs, microseconds
 from forewarn_collector.decoding import decode
-from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check
+from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check, check_name
 from forewarn_collector.samples import Arrival, ArrivedRun, SampleStore
 
 __all__ = ["BadBatch", "Busy", "Host", "Ingest", "Limits", "OnFacts", "Room", "decode"]
@@ -241,6 +241,9 @@ class Ingest:
                 f"this host named {self._limits.series} new series today, the last {metric};"
                 " something in their labels changes all the time",
             )
+        check_name("metric", metric)
+        for label in labels:
+            check_name("label", label)
         known = len(self._store.shapes())
         number = self._store.shape(metric, labels)
         if len(self._store.shapes()) > known:

@@ -4,10 +4,14 @@ BadBatch   the batch is refused; sending it again would not help
 Busy       nothing can be taken just now; the same batch may be sent again
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
 from forewarn_checks.base import Batch, FactValue, Run
+
+# As checks name themselves, their metrics and labels; what else comes is somebody's invention.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
 
 class BadBatch(Exception):
@@ -52,8 +56,15 @@ def check(batch: Batch, limits: Limits) -> None:
         if run.sequence <= previous:
             raise BadBatch(422, f"run {run.sequence} follows {previous}; send the oldest first")
         previous = run.sequence
+        check_name("check", run.check)
         if run.facts:
             _check_facts(run, limits)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise BadBatch for a name no check could have: not lower case, digits and underscores."""
+    if not _NAME.fullmatch(name):
+        raise BadBatch(422, f"{name!r:.120} is no name of a {what}; names are a-z, 0-9 and _")
 
 
 def _check_names(batch: Batch, limits: Limits) -> None:

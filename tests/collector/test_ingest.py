@@ -341,3 +341,22 @@ class TestQuotas:
         extreme = runs(2**63 - 1, duration_seconds=1e308, samples=(Sample("m", -1e308),))
         assert self.answer(store, *extreme) == Receipt({Lane.LIVE: 2**63 - 1})
         assert store.latest(1)[0].value == -1e308
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"check": "<script>"},
+        {"samples": (Sample("m[mory_used_ratio", 1.0),)},
+        {"samples": (Sample("memory_used_ratio", 1.0, {"": "x"}),)},
+        {"samples": (Sample("memory_used_ratio", 1.0, {"a\x1bb": "x"}),)},
+    ],
+)
+def test_names_no_check_could_have_are_refused(
+    store: DuckSampleStore, strange: dict[str, object]
+) -> None:
+    """Names become rows, labels of charts and lines in terminals for every host."""
+    (answer,) = take(ingest_into(store), a_batch(*runs(0, **strange)))
+    assert isinstance(answer, BadBatch)
+    assert answer.status == 422
+    assert store.sequences(1) == []
