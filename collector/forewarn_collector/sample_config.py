@@ -24,6 +24,15 @@ from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, 
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.rules.book import declared
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.ticket_config import (
+    CalendarTable,
+    InboundTable,
+    RouteTable,
+    SlaTable,
+    StepTable,
+    TargetTable,
+    TeamTable,
+)
 
 _HEAD = """\
 # The collector's configuration.  A line that begins with # shows a default or an example.
@@ -34,7 +43,7 @@ _HEAD = """\
 
 def sample_config(
     url: str = "https://monitor.example.com:8440",
-    agents: str = "0.0.0.0:8440",  # noqa: S104 - agents come from anywhere
+    agents: str = "0.0.0.0:8440",  # agents come from anywhere
     operators: str = "127.0.0.1:8441",
 ) -> str:
     """Return a valid collector.toml that sets these three and shows everything else."""
@@ -46,6 +55,7 @@ def sample_config(
             *_section("[proxy]", Proxy),
             *_destinations(),
             *_section("[groups.databases]", Group, {"select": "client:acme tag:db"}),
+            *_tickets(),
             *_rules(),
         ]
     )
@@ -84,17 +94,67 @@ def _destinations() -> Iterator[str]:
             if name == "secret":
                 yield f'# secret_file = "desk.secret"  # {_description(field)}'
             else:
-                yield f"# {name} = {_toml(_EXAMPLES.get(name, field.default))}  # {_description(field)}"
+                example = _toml(_EXAMPLES.get(name, field.default))
+                yield f"# {name} = {example}  # {_description(field)}"
         networks = _description(DestinationEntry.model_fields["allow_networks"])
         yield f"# allow_networks = []  # {networks}"
     yield ""
 
 
+def _tickets() -> Iterator[str]:
+    """Show what may be said of work on tickets, as one office would say it."""
+    yield "# When work is done.  Promises and routes name a calendar; around the clock is none."
+    yield from _shown("[calendars.office]", CalendarTable, _CALENDAR)
+    yield "# What is promised, to some clients or to all others.  A ticket keeps what held when it"
+    yield "# was opened.  Nothing is promised for a priority that is left out."
+    yield from _shown("[sla.standard]", SlaTable, _SLA)
+    yield from _shown("[sla.standard.targets.P1]", TargetTable, _TARGET)
+    yield from _shown("[[sla.standard.steps]]", StepTable, _STEP)
+    yield "# Who gets a ticket: the first route that fits; the last one must ask nothing."
+    yield from _shown("[teams.storage]", TeamTable, {"members": ["mia", "ola"]})
+    yield from _shown("[[routes]]", RouteTable, _ROUTE)
+    yield "# [[routes]]"
+    yield '# to = "desk"'
+    yield ""
+    yield "# Other tools that open tickets: POST /api/v1/inbound/NAME, signed as webhooks are."
+    yield from _shown("[inbound.phone]", InboundTable, {"client": "acme"})
+
+
+def _shown(header: str, model: type[BaseModel], examples: Mapping[str, object]) -> Iterator[str]:
+    """Show the fields of a table that explain themselves: an example, else the default."""
+    yield f"# {header}"
+    for name, field in model.model_fields.items():
+        if not field.description or name in ("targets", "steps"):
+            continue  # tables of their own
+        if name == "secret":
+            yield f'# secret_file = "phone.secret"  # {field.description}'
+            continue
+        value = examples.get(name, field.get_default(call_default_factory=True))
+        yield f"# {name} = {_toml(value)}  # {field.description}"
+    yield ""
+
+
+_HOURS = ["08:00-12:00", "13:00-17:00"]
+_CALENDAR = {
+    "zone": "Europe/Berlin",
+    "weekdays": _HOURS,
+    "monday": _HOURS,
+    "holidays": "DE-BE",
+}
+_SLA = {"clients": ["acme"], "calendar": "office"}
+_TARGET = {"response": timedelta(minutes=15), "resolution": timedelta(hours=4)}
+_STEP = {"at": 0.5, "to": "storage"}
+_ROUTE = {
+    "name": "storage by day",
+    "rules": ["DiskAlmostFull"],
+    "hours": "office",
+    "team": "storage",
+}
 _EXAMPLES = {"url": "https://desk.example.com/hooks/forewarn"}
 
 
 def _rules() -> Iterator[str]:
-    yield "# The rules as they hold; write only what you change.  A scope changes it for some hosts:"
+    yield "# The rules as they hold; write only what you change.  A scope changes it for some:"
     yield "# [[rules.NAME.scopes]]"
     yield '# select = "client:acme class:server"  # or: group = "databases"'
     yield "# enabled = false"
@@ -164,6 +224,8 @@ def _toml(value: object) -> str:
     if isinstance(value, Increase):
         also = "" if value.and_ is None else f", and = {_toml(value.and_)}"
         return f'{{metric = "{value.metric.name}", by = {_toml(value.by)}{also}}}'
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml(name)} = {_toml(one)}' for name, one in value.items())}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value)  # JSON's texts, numbers and true are TOML's, too

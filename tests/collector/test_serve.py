@@ -204,7 +204,7 @@ def test_the_control_socket_is_for_the_owner_and_answers_in_words(served: Served
     """Whatever is asked."""
     assert (served.directory / control.SOCKET).stat().st_mode & 0o777 == 0o600
     assert control.ask(served.directory, "status")["hosts"] >= 0  # type: ignore[operator]
-    with pytest.raises(control.ControlError, match="there are reload, revoke, s.* spread"):
+    with pytest.raises(control.ControlError, match=r"there are reload, revoke, s.* spread"):
         control.ask(served.directory, "explode")
     with pytest.raises(control.ControlError, match="no host"):
         control.ask(served.directory, "revoke", host="x")

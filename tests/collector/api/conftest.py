@@ -15,6 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from nacl.signing import SigningKey
+from numpy.typing import NDArray
 from sqlalchemy import insert
 
 from forewarn_checks.base import Lane, Outcome
@@ -26,10 +27,12 @@ from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
+    Histories,
     Points,
     Reading,
     Series,
     Shape,
+    Span,
 )
 from forewarn_collector.state import orders, reports
 from forewarn_collector.state.database import Database, open_sqlite
@@ -114,6 +117,15 @@ class Store:
         value = np.array([0.5, float("nan")])
         at = np.array([since, since + 1])
         return [Series({"mountpoint": f"/srv{host}"}, at, value, value, value)]
+
+    def histories(
+        self,
+        host: NDArray[np.int64],
+        shape: NDArray[np.int64],
+        until: NDArray[np.int64],
+        span: Span,
+    ) -> Histories:
+        raise NotImplementedError("no route asks for the histories that forecasts read")
 
     def sequences(self, host: int) -> Sequence[tuple[str, Lane, int]]:
         return ()
