@@ -83,10 +83,12 @@ class Told:
         raise AssertionError(total)
 
     def _let_time_go_by(self) -> None:
-        """Turn the clock to the next attempt; for a system that looks at its own, really wait."""
+        """Turn the clock to the next attempt; where the other has a clock, bring that nearer."""
         if self.kind == "alertmanager":
-            time.sleep(1)
+            time.sleep(0.2)
             self.line.at = max(self.line.at, clock.now())
+            with self.line.database.write() as connection:
+                rows.hasten(connection, self.kind, self.line.at)
         else:
             self.line.wait(minutes=16)
 
