@@ -193,8 +193,10 @@ SCENES = [
     Scene(
         "apt",
         "no_security_archive",
+        "uri=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages'"
+        " | grep -v security | head -n 1); "
         "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; "
-        "echo 'deb http://deb.debian.org/debian bookworm main' > /etc/apt/sources.list; "
+        'echo "deb $uri bookworm main" > /etc/apt/sources.list; '
         "rm -f /var/lib/apt/lists/*ecurity*",
         known=0,
         says="no archive of security updates",
