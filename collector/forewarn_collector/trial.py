@@ -37,6 +37,7 @@ _READINGS_SECONDS = 240.0  # apt takes seconds, smartctl behind a sleepy bridge 
 _TICKET_SECONDS = 90.0
 _RULE = "DiskAlmostFull"
 _USED = "disk_used_ratio"
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Fast enough to watch; a real host is read every few minutes.
 _AGENT_TOML = """\
@@ -349,9 +350,21 @@ def trial_run(say: Callable[[str], None]) -> Iterator[Trial]:
     try:
         yield trial
     finally:
-        trial.stop()
-        receiver.close()
-        shutil.rmtree(home, ignore_errors=True)
+        with _undisturbed():
+            trial.stop()
+            receiver.close()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a second Ctrl-C not leave behind what the first one is ending."""
+    before = {ending: signal.signal(ending, signal.SIG_IGN) for ending in _ENDINGS}
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
 
 
 def main(
@@ -366,7 +379,9 @@ def main(
     received, and closed; 1 otherwise.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # By name, for a shell that starts us in the background makes Python ignore Ctrl-C.
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.default_int_handler)
     if json_ and not once:
         console.print("--json goes with --once")
         raise typer.Exit(2)
