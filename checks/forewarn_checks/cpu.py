@@ -4,6 +4,7 @@ import functools
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -72,6 +73,10 @@ THROTTLED = Metric(
 _FIRST_INTERVAL_SECONDS = 0.5  # 50 ticks a processor: shares to two per cent on a single one
 
 
+# Where libfaketime turns the clock, time.sleep fails with EINVAL; waiting for an event does not.
+_pause = threading.Event().wait
+
+
 class Utilisation:
     """Turns growing processor times into the shares of the time since it was last asked.
 
@@ -83,7 +88,7 @@ class Utilisation:
         self,
         read: Callable[[], Times],
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = _pause,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
