@@ -37,6 +37,7 @@ from forewarn_checks.base.wire import FactScalar
 from forewarn_checks.linux.drives import Drive, read_drives
 from forewarn_checks.linux.mounts import Filesystem, choose, parse_fstab
 from forewarn_checks.linux.view import Space, look, read_text, read_view
+from forewarn_checks.windows.drives import read_drives as read_windows_drives
 
 _LABELS = ("mountpoint", "device", "fstype")
 _GIB = 2**30
@@ -106,6 +107,7 @@ def read_windows(options: Options) -> Iterator[Reading]:
         for part in psutil.disk_partitions(all=False)
         if "rw" in part.opts.split(",") and "cdrom" not in part.opts.split(",")
     ]
+    yield Fact("disks", [_drive_row(drive) for drive in read_windows_drives()])
     yield from readings(volumes, _look_at_volume, options)
 
 
