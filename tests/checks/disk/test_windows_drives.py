@@ -6,12 +6,12 @@ from forewarn_checks.windows.drives import parse_drive
 
 
 def descriptor(product: str, serial: str, *, vendor: str = "", removable: bool = False) -> bytes:
-    """Return a STORAGE_DEVICE_DESCRIPTOR: a header of 36 bytes, then the texts it points at."""
+    """Return a STORAGE_DEVICE_DESCRIPTOR: a header of 36 bytes and the texts it points at."""
     texts, offsets = b"", list[int]()
     for text in (vendor, product, "1.0", serial):
         offsets.append(36 + len(texts) if text else 0)
         texts += text.encode() + b"\0" if text else b""
-    header = struct.pack("<II4B5I", 36, 0, 0, 0, removable, 1, *offsets, 17)
+    header = struct.pack("<II4B6I", 36, 0, 0, 0, removable, 1, *offsets, 17, 0)
     return header + texts
 
 
