@@ -83,7 +83,9 @@ def wanted(book: RuleBook) -> frozenset[str]:
 
 def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[int | Outcome]:
     """Judge it all; yield how far it is, in microseconds, and at last what came of it."""
-    replay = Replay(book, source.hosts, source.shapes, downtimes=list(source.downtimes))
+    replay = Replay(
+        book, source.hosts, source.shapes, downtimes=list(source.downtimes), since=began
+    )
     listens = any(
         isinstance(form.rule, Absence) for name in book.names() for form in book.variants(name)
     )
@@ -250,6 +252,7 @@ def summary(outcome: Outcome) -> dict[str, JsonValue]:
         "hosts": outcome.hosts,
         "episodes": len(episodes),
         "hosts_with_episodes": len({one.host.number for one in episodes}),
+        "flaps_held": sum(one.flaps for one in episodes),
         "episodes_per_host_week": round(len(episodes) / outcome.host_weeks, 4),
         "tickets": told,
         "tickets_per_host_week": round(told / outcome.host_weeks, 4),
@@ -270,6 +273,7 @@ def by_rule(outcome: Outcome) -> dict[str, JsonValue]:
                 "severity": str(one.severity),
                 "opened_at": _written(one.opened_at),
                 "closed_at": None if one.closed_at is None else _written(one.closed_at),
+                "flaps_held": one.flaps,
                 "evidence": {"title": one.title, "value": one.shown},
             }
             for one in outcome.episodes

@@ -18,20 +18,24 @@ from forewarn_collector.rounds import REMEMBERED, Rounds
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.evidence import gather
 from forewarn_collector.rules.kind import AlertState
-from forewarn_collector.rules.step import EventKind
+from forewarn_collector.rules.step import Event, EventKind
 from forewarn_collector.samples import Points, SampleStore
 from forewarn_collector.state import alerts as memory
 from forewarn_collector.state import counters, forecasts
+from forewarn_collector.state import held as withheld
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.episodes import (
     Opening,
     change_episode,
     close_episode,
+    note_flapping,
     open_episode,
 )
 from forewarn_collector.state.hosts import Hosts, KnownHost
 from forewarn_collector.state.outbox import Telling
+from forewarn_collector.suppression.holding import Act, Held
+from forewarn_collector.withholding import Staged, Withholding, told_of
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,6 +81,7 @@ class Engine:
         self._telling = telling
         self._next: tuple[RuleBook, Telling] | None = None
         self._rounds = Rounds(book, store, self._host)
+        self._withholding = Withholding(database, book)
         self._held: dict[AlertId, AlertRow] = {}
         self._cursor = 0
         self._beaten: datetime | None = None
@@ -90,6 +95,7 @@ class Engine:
             self._held = {_id(row): row for row in held}
             self._cursor = memory.cursor(connection)
             self._rounds.recall(counters.load(connection))
+            self._withholding.recall(connection, self._held, now)
             before = memory.heartbeat(connection)
             if before is not None and now - before > _BEAT:
                 memory.add_downtime(connection, before, now + _COMING_BACK)
@@ -134,18 +140,26 @@ class Engine:
     def _listen(self, now: datetime) -> Passed:
         """Judge who is silent, and now and then what went stale or lost its rule."""
         judgement = Judgement(self._held, _microseconds(now))
-        self._rounds.listen(judgement, self._store.last_received(), self._downtimes)
+        heard = self._store.last_received()
+        unheard = {one: _microseconds(at) for one, at in self._hosts.unheard(heard).items()}
+        self._rounds.listen(judgement, heard, self._downtimes, unheard)
         self._sweep(judgement, now)
-        if judgement.changed or self._is_due(now):
-            self._commit(judgement, now, None)
+        over = self._withholding.waiting(judgement, self._host)
+        if judgement.changed or over or self._is_due(now):
+            self._commit(judgement, now, None, let_go=over)
         return _counted(judgement, 0, 0)
 
     # -- keeping ---------------------------------------------------------------------------------
 
-    def _commit(self, judgement: Judgement, now: datetime, through: int | None) -> None:
+    def _commit(
+        self, judgement: Judgement, now: datetime, through: int | None, *, let_go: bool = False
+    ) -> None:
         """Write it all in one transaction; only then remember it."""
+        staged = Staged()
         with self._database.write() as connection:
-            episodes = self._tell(connection, judgement, now)
+            episodes = self._tell(connection, judgement, staged, now)
+            if let_go:
+                episodes |= self._let_go(connection, judgement, staged, now)
             rows = {
                 alert_id: replace(row, episode_id=episodes.get(alert_id, row.episode_id))
                 for alert_id, row in judgement.changed.items()
@@ -165,6 +179,7 @@ class Engine:
                 memory.move_cursor(connection, through)
             if self._is_due(now):
                 self._beat(connection, now)
+        self._withholding.taken(staged)
         self._held.update(rows)
         for alert_id in gone:
             self._held.pop(alert_id, None)
@@ -172,22 +187,64 @@ class Engine:
             self._cursor = through
 
     def _tell(
-        self, connection: Connection, judgement: Judgement, now: datetime
+        self, connection: Connection, judgement: Judgement, staged: Staged, now: datetime
     ) -> dict[AlertId, str]:
         """Open, change and close episodes in the order things happened; return their ids."""
         episodes: dict[AlertId, str] = {}
         for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
             alert_id = _id(happening.row)
-            episode = episodes.get(alert_id, happening.row.episode_id or "")
-            episodes[alert_id] = self._tell_one(connection, happening, episode, now)
+            episode = episodes.get(alert_id, happening.row.episode_id)
+            title, told = _evidence(happening)
+            act = self._withholding.meet(
+                connection, judgement, staged, happening, episode, title, now
+            )
+            done = self._act(connection, act, happening, episode or "", (title, told), now)
+            if done:
+                episodes[alert_id] = done
         return episodes
 
-    def _tell_one(
-        self, connection: Connection, happening: Happening, episode: str, now: datetime
-    ) -> str:
-        row, host, event = happening.row, happening.host, happening.event
+    def _let_go(
+        self, connection: Connection, judgement: Judgement, staged: Staged, now: datetime
+    ) -> dict[AlertId, str]:
+        """Tell of what was held and still is so; return the ids of the episodes."""
+        episodes: dict[AlertId, str] = {}
+        over = self._withholding.let_go(connection, judgement, staged, self._host, now)
+        for row, held, act in over:
+            host = self._host(row.host_number)
+            assert host is not None, row
+            booked = self._rounds.effective(row.rule, host)
+            kind = EventKind.OPENED if act is Act.OPEN else EventKind.CHANGED
+            event = Event(kind, _microseconds(now), row.alert.severity, row.alert.value)
+            happening = Happening(row, host, booked, event)
+            judgement.happenings.append(happening)
+            told = self._told_late(connection, happening, held, now)
+            alert_id = _id(row)
+            judgement.changed.setdefault(alert_id, row)
+            episodes[alert_id] = self._act(
+                connection, act, happening, row.episode_id or "", told, now
+            )
+        return episodes
+
+    def _told_late(
+        self, connection: Connection, happening: Happening, held: Held, now: datetime
+    ) -> tuple[str, Mapping[str, Any]]:
         title, told = _evidence(happening)
-        if event.kind is EventKind.OPENED:
+        others = withheld.others(connection, happening.row, held)
+        return title, {**told, "held": told_of(held, others, now)}
+
+    def _act(
+        self,
+        connection: Connection,
+        act: Act,
+        happening: Happening,
+        episode: str,
+        evidence: tuple[str, Mapping[str, Any]],
+        now: datetime,
+    ) -> str:
+        """Do what was decided; return the id of the episode it is about, "" for none."""
+        row, host, event = happening.row, happening.host, happening.event
+        title, told = evidence
+        if act is Act.OPEN:
             opening = Opening(
                 alert_key=row.key,
                 host=host,
@@ -199,12 +256,14 @@ class Engine:
                 at=_moment(event.at),
             )
             return open_episode(connection, opening, now, self._telling)
-        if event.kind is EventKind.CHANGED:
+        if act is Act.CHANGE:
             change_episode(connection, episode, host, event.severity, told, now, self._telling)
-        else:
+        elif act is Act.NOTE:
+            note_flapping(connection, episode, told, now, self._telling)
+        elif act is Act.CLOSE:
             at = _moment(event.at)
             close_episode(connection, episode, host, told, at, now, self._telling)
-        return episode
+        return "" if act is Act.NOTHING else episode
 
     def _is_due(self, now: datetime) -> bool:
         """Say whether it is time to note that we are here; also when the clock was set back."""
@@ -228,12 +287,15 @@ class Engine:
         if self._next is not None:
             (self._book, self._telling), self._next = self._next, None
             self._rounds = Rounds(self._book, self._store, self._host)
+            self._withholding.use(self._book)
             with self._database.read() as connection:
                 self._rounds.recall(counters.load(connection))
             self._swept = None
         if self._hosts.refresh():
             self._rounds.hosts_changed()
+            self._withholding.hosts_changed()
             self._swept = None
+        self._withholding.turn(now)
 
     def _sweep(self, judgement: Judgement, now: datetime) -> None:
         """End alerts that no rule stands for any more, mark stale ones, forget old ones."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forewarn_checks.base import Forecast, Severity
+from forewarn_collector.dating import microseconds
 from forewarn_collector.judgement import AlertId, Happening, Judgement
 from forewarn_collector.rounds import Rounds
 from forewarn_collector.rules.book import RuleBook
@@ -30,7 +31,8 @@ COMING_BACK = timedelta(minutes=5) // timedelta(microseconds=1)
 class Replayed:
     """One episode, in microseconds of event time.  `closed_at` is None while it lasts.
 
-    `severity` is the worst it had, `first_severity` the one it opened with.
+    `severity` is the worst it had, `first_severity` the one it opened with; `flaps` how often it
+    would have ended and begun again, were it not flapping.
     """
 
     rule: str
@@ -43,13 +45,15 @@ class Replayed:
     title: str
     shown: str
     closed_at: int | None = None
+    flaps: int = 0
 
 
 @dataclass
 class Replay:
     """A collector that remembers, decides and tells nobody.
 
-    `shapes` may grow while it runs.  Hosts that are not among `hosts` are left out.
+    `shapes` may grow while it runs.  Hosts that are not among `hosts` are left out.  Of those
+    enrolled from `since` on it is known when they should have been heard.
     """
 
     book: RuleBook
@@ -58,6 +62,7 @@ class Replay:
     episodes: list[Replayed] = field(default_factory=list)
     heard: dict[int, int] = field(default_factory=dict)
     downtimes: list[tuple[int, int]] = field(default_factory=list)
+    since: int | None = None
     _held: dict[AlertId, AlertRow] = field(default_factory=dict)
     _open: dict[AlertId, Replayed] = field(default_factory=dict)
     _counters: dict[tuple[int, str, str], Remembered] = field(default_factory=dict)
@@ -66,6 +71,12 @@ class Replay:
     _looked_at: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
 
     def __post_init__(self) -> None:
+        self._enrolled = {
+            number: microseconds(host.enrolled_at)
+            for number, host in self.hosts.items()
+            if self.since is not None and host.enrolled_at is not None
+            if microseconds(host.enrolled_at) >= self.since
+        }
         self.restart()
         booked = [form for name in self.book.names() for form in self.book.variants(name)]
         forecast = [form for form in booked if isinstance(form.rule, Forecast)]
@@ -109,11 +120,17 @@ class Replay:
     def listen(self, now: int) -> None:
         """Judge who is silent, and what went stale."""
         judgement = Judgement(self._held, now)
-        self._rounds.listen(judgement, self.heard, self.downtimes)
+        self._rounds.listen(judgement, self.heard, self.downtimes, self._unheard())
         forgotten = self._rounds.sweep(judgement)
         self._take(judgement)
         for alert_id in forgotten:
             self._held.pop(alert_id, None)
+
+    def _unheard(self) -> dict[int, int]:
+        """Return the hosts that were enrolled and not heard yet, and when that was."""
+        return {
+            number: moment for number, moment in self._enrolled.items() if number not in self.heard
+        }
 
     def _remember(self, points: Points) -> None:
         if not self._remembered:
@@ -132,6 +149,8 @@ class Replay:
         for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
             self._happened(happening)
         for alert_id, row in judgement.changed.items():
+            if alert_id in self._open:
+                self._open[alert_id].flaps = row.alert.flaps
             opened = alert_id in self._open or row.episode_id is not None
             kept = replace(row, episode_id="replayed" if opened else None)
             if kept.alert.state is AlertState.OK and kept.episode_id is None:
@@ -145,7 +164,10 @@ class Replay:
         row, event = happening.row, happening.event
         alert_id = (row.host_number, row.component, row.rule)
         if event.kind is EventKind.CLOSED:
-            self._open.pop(alert_id).closed_at = event.at
+            ended = self._open.pop(alert_id)
+            ended.closed_at, ended.flaps = event.at, row.alert.flaps
+            return
+        if event.kind is EventKind.FLAPPING:
             return
         if event.kind is EventKind.CHANGED:
             standing = self._open[alert_id]

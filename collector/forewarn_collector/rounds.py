@@ -5,6 +5,7 @@ The engine, the trials of rules and the replay of what is stored all judge throu
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from forewarn_collector.counting import judge_growth, troubled
 from forewarn_collector.judgement import AlertId, Judgement, judge_points, judge_silence
 from forewarn_collector.outlook import Outlook, Reader, judge_outlook
 from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.rules.evidence import NEVER_HEARD
 from forewarn_collector.rules.kind import AlertState, Data
 from forewarn_collector.rules.prefilter import Prefilter, Watermarks
 from forewarn_collector.rules.silence import silences
@@ -26,6 +28,7 @@ from forewarn_collector.state.hosts import KnownHost
 REMEMBERED = timedelta(days=1)
 _STALE = timedelta(minutes=10)
 _MICROSECOND = timedelta(microseconds=1)
+_COUNTED = timedelta(seconds=30) // _MICROSECOND
 
 
 class Rounds:
@@ -88,10 +91,15 @@ class Rounds:
         judgement: Judgement,
         last_received: Mapping[int, int],
         downtimes: Sequence[tuple[int, int]],
+        unheard: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
-        """Judge who is silent, by when each host was last heard and when we were away."""
-        numbers, silent = silences(last_received, downtimes, judgement.now)
-        judge_silence(judgement, numbers, silent, self.book, self._host, self.effective)
+        """Judge who is silent, by when each host was last heard and when we were away.
+
+        `unheard` are those that never were, with the moment each was enrolled.
+        """
+        for heard, labels in ((last_received, {}), (unheard, NEVER_HEARD)):
+            numbers, silent = silences(heard, downtimes, judgement.now)
+            judge_silence(judgement, numbers, silent, labels, self.book, self._host, self.effective)
         # Silence only grows: a row is written when something about it changed.
         judgement.changed = {
             alert_id: row
@@ -173,4 +181,7 @@ class Rounds:
 def _alike(one: AlertRow, other: AlertRow) -> bool:
     """Say whether a row would tell nothing that the one held does not."""
     a, b = one.alert, other.alert
+    # How long a flapping host has been back is counted, and has to outlast a restart.
+    if b.state is AlertState.CLEARING and b.seen_until - a.seen_until > _COUNTED:
+        return False
     return (a.state, a.severity, a.told, a.data) == (b.state, b.severity, b.told, b.data)

@@ -9,8 +9,8 @@
 
 Times count from the first reading.  Only the rules named under `expect` are judged.  Events:
 ``gap`` (no readings are made), ``offline`` (made, and sent all at once afterwards), ``late`` (sent
-`by` later), ``skew`` (the host's clock is wrong by `by`; nothing may come of it), ``restart``
-(of the collector, away for `for`).
+`by` later), ``skew`` (the host's clock is wrong by `by`, ``"-3h"`` for behind; nothing may come of
+it but `ClockWrong`), ``restart`` (of the collector, away for `for`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from forewarn_checks.base import Severity
 from forewarn_collector.rules.book import BadRule, Declared, RuleBook, declared, meant
 from forewarn_collector.rules.change import Duration, RuleChange
+from forewarn_collector.rules.change import duration as _positive
 from forewarn_collector.rules.notation import parse_series
 from forewarn_collector.toml_file import TomlFile, read_toml
 
@@ -31,9 +32,20 @@ START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 SHORTEST = timedelta(seconds=1)
 
 
+def _signed(value: object) -> timedelta:
+    if isinstance(value, str) and value[:1] in ("+", "-"):
+        span = _positive(value[1:])
+        return -span if value[0] == "-" else span
+    return _positive(value)
+
+
 def _series(text: str) -> str:
     parse_series(text)
     return text
+
+
+Signed = Annotated[timedelta, BeforeValidator(_signed)]
+"""A duration that may begin with + or -."""
 
 
 class _Table(BaseModel):
@@ -55,7 +67,7 @@ class Event(_Table):
     at: Duration
     do: Literal["gap", "offline", "late", "skew", "restart"]
     for_: Duration = Field(default=timedelta(0), alias="for")
-    by: Duration = timedelta(0)
+    by: Signed = timedelta(0)
     host: str | None = None
 
 
@@ -67,6 +79,7 @@ class Expectation(_Table):
     labels: Mapping[str, str] = Field(default_factory=dict)
     never: bool = False
     opens: int | None = Field(default=None, ge=0)
+    flaps_held: int | None = Field(default=None, ge=0)
     opened_between: tuple[Duration, Duration] | None = None
     closed_between: tuple[Duration, Duration] | None = None
     still_open: bool | None = None

@@ -1,6 +1,6 @@
 """Run a test of rules: make its readings arrive as it says, judge them, compare what came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ from forewarn_collector.dating import microseconds
 from forewarn_collector.replay import Replay, Replayed
 from forewarn_collector.rule_tests import START, Case, Expectation
 from forewarn_collector.rules.notation import parse_series
+from forewarn_collector.rules.own import AHEAD, BEHIND, CLOCK_ERROR
 from forewarn_collector.samples import Points, Shape
 from forewarn_collector.state.hosts import KnownHost
 
@@ -67,8 +68,10 @@ def play(case: Case) -> Replay:
     names = list(dict.fromkeys(series.host for series in case.test.series))
     hosts = {number: _host(number, name, case) for number, name in enumerate(names, start=1)}
     shapes: list[Shape] = []
-    arrivals = sorted(_arrivals(case, names, shapes), key=lambda one: (one.received, one.at))
-    replay = Replay(case.book, hosts, shapes)
+    readings = list(_arrivals(case, names, shapes))
+    readings += _clocks(case, names, shapes, readings)
+    arrivals = sorted(readings, key=lambda one: (one.received, one.at))
+    replay = Replay(case.book, hosts, shapes, since=_START)
     restarts = sorted(
         (_START + event.at // _MICROSECOND, _START + (event.at + event.for_) // _MICROSECOND)
         for event in case.test.events
@@ -104,6 +107,30 @@ def _arrivals(case: Case, names: list[str], shapes: list[Shape]) -> Iterator[_Ar
                     number,
                     value,
                 )
+
+
+def _clocks(
+    case: Case, names: list[str], shapes: list[Shape], readings: Sequence[_Arrival]
+) -> Iterator[_Arrival]:
+    """Yield what the collector finds of each host's clock: how far `skew` turned it."""
+    metric = CLOCK_ERROR.name
+    judged = {name for one in case.book.rules() for name in (one.metric and one.metric.name,)}
+    if metric not in judged or any(one.metric == metric for one in case.test.series):
+        return
+    for host, received in sorted({(one.host, one.received) for one in readings}):
+        off = sum(
+            event.by // _MICROSECOND
+            for event in case.test.events
+            if event.do == "skew"
+            and event.host in (None, names[host - 1])
+            and _START + event.at // _MICROSECOND
+            <= received
+            < _START + (event.at + event.for_) // _MICROSECOND
+        )
+        shape = Shape(metric, (("direction", AHEAD if off > 0 else BEHIND),))
+        if shape not in shapes:
+            shapes.append(shape)
+        yield _Arrival(received, received, host, shapes.index(shape), abs(off) / _SECOND)
 
 
 def _received(case: Case, host: str, at: int) -> int | None:
@@ -181,6 +208,7 @@ def _host(number: int, name: str, case: Case) -> KnownHost:
         site="hq",
         host_class=case.test.host_class,
         system="linux",
+        enrolled_at=START,
     )
 
 
@@ -195,6 +223,9 @@ def _unmet(expected: Expectation, episodes: list[Replayed]) -> Iterator[str]:
         if found:
             yield f"must never open, but: {came}"
         return
+    held = sum(one.flaps for one in found)
+    if expected.flaps_held is not None and held != expected.flaps_held:
+        yield f"holds {held} flaps, not {expected.flaps_held}: {came}"
     if expected.opens is not None and len(found) != expected.opens:
         yield f"opens {len(found)} times, not {expected.opens}: {came}"
         return

@@ -200,8 +200,8 @@ def _say_rules(outcome: Outcome) -> None:
 def _say_figures(figures: Mapping[str, JsonValue]) -> None:
     say(
         f"{figures['points']} readings of {figures['hosts']} hosts: {figures['episodes']} episodes"
-        f" ({figures['episodes_per_host_week']} a host and week), {figures['tickets']} tickets"
-        f" ({figures['tickets_per_host_week']})"
+        f" ({figures['episodes_per_host_week']} a host and week, {figures['flaps_held']} flaps"
+        f" held), {figures['tickets']} tickets ({figures['tickets_per_host_week']})"
     )
     noisiest = figures["noisiest"]
     assert isinstance(noisiest, list)

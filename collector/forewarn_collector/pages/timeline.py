@@ -61,6 +61,9 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "episode_closed": lambda data: (
         f"saw the end of {_of(data, 'rule')}, at {_of(data, 'value') or 'an unknown value'}"
     ),
+    "flapping": lambda data: (
+        f"saw {_of(data, 'rule')} come and go: it lasts until it is over for longer"
+    ),
     "closed": lambda data: f"closed it: {_of(data, 'because') or 'the work is done'}",
     "acknowledged": lambda _data: "took it into work",
     "assigned": lambda data: (

@@ -16,6 +16,8 @@ from forewarn_collector.units import write_value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_LABEL = 200
+NEVER_HEARD = {"heard": "never"}
+"""The labels of a silence that began with the enrolment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ def gather(
     known = {name: plain(value, LONGEST_LABEL) for name, value in labels.items()}
     words = known | {"host": plain(host, LONGEST_LABEL), "value": write_value(alert.value, unit)}
     words |= dates(alert.due)
+    if isinstance(booked.rule, Absence):
+        words["silence"] = "was never heard" if known == NEVER_HEARD else "is silent"
     if alert.grown and alert.state is not AlertState.OK:
         words["value"] = growths(alert.grown)
     title = fill(booked.rule.title, words)
@@ -76,6 +80,9 @@ def gather(
             }
             for one in alert.grown
         ]
+    if alert.flapping or alert.flaps:
+        cycles = [rfc3339(_moment(at)) for at in alert.cycles]
+        told["flapping"] = {"now": alert.flapping, "held": alert.flaps, "was_over": cycles}
     if not isinstance(booked.rule, Absence | Growth):
         told["readings"] = [
             {"at": rfc3339(_moment(at)), "value": value, "shown": write_value(value, unit)}

@@ -94,7 +94,9 @@ class Alert:
     `held` counts microseconds towards `hold_for` or `clear_for`, `readings` the readings since it
     began.  `told` is the severity its episode was last told with, None while there is none.
     `gaps` are the last two distances between readings; `recent` the newest few readings; `due`
-    the newest date of a forecast; `grown` the counters that grew when it last held.
+    the newest date of a forecast; `grown` the counters that grew when it last held.  `cycles` are
+    when it last was over, those of the last few hours; `flapping` while that was too often, and
+    `flaps` how often its episode would have ended and begun again but for that.
     """
 
     state: AlertState = AlertState.OK
@@ -112,6 +114,9 @@ class Alert:
     due: Due | None = None
     grown: tuple[Grown, ...] = ()
     data: Data = Data.FRESH
+    cycles: tuple[int, ...] = ()
+    flapping: bool = False
+    flaps: int = 0
 
     @property
     def stands(self) -> bool:

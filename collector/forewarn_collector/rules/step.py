@@ -6,6 +6,9 @@ trials of rules and the tests all call this one.
 Event time decides.  Data that is missing never resolves an alert and never counts towards
 `hold_for`; data that is late moves the state and opens nothing: what still holds opens with the
 first reading that is not late.
+
+What is raised and over again and again is one episode: from the third time within 6 h on it has to
+stay over for twice as long, and for twice that again with each time more.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +28,13 @@ GAP = 3
 _NONE = timedelta(0)
 RECENT = 8
 """How many readings an alert keeps as evidence."""
+FLAPS = 3
+"""Raised and over this often within `FLAPPING_WITHIN`, and an alert flaps."""
+FLAPPING_WITHIN = timedelta(hours=6) // MICROSECOND
+LONGEST_CLEAR = timedelta(hours=24) // MICROSECOND
+"""No alert has to be over for longer than this before it ends, unless its rule says so."""
+_MOST_CYCLES = 16
+"""More doublings than that of any interval are past `LONGEST_CLEAR`."""
 
 
 class EventKind(StrEnum):
@@ -32,6 +42,7 @@ class EventKind(StrEnum):
 
     OPENED = "opened"
     CHANGED = "changed"  # its severity
+    FLAPPING = "flapping"  # it would have ended, but it comes and goes: it goes on
     CLOSED = "closed"
 
 
@@ -70,7 +81,7 @@ def advance(
     if verdict.value != observation.value:
         observation = replace(observation, value=verdict.value)  # by how much, not how high
     if alert.state is AlertState.OK:
-        moved = _begin(observation, verdict)
+        moved = _begin(alert, observation, verdict)
     elif verdict.holds:
         moved = _go_on(_seen(alert, observation, booked), alert, observation, verdict)
     else:
@@ -80,14 +91,17 @@ def advance(
     if verdict.grown:
         moved = replace(moved, grown=verdict.grown)
     moved = _ripen(moved, observation, booked)
-    return _tell(moved, observation, now)
+    moved, told = _tell(moved, observation, now)
+    if moved.flapping and not alert.flapping:
+        told = (Event(EventKind.FLAPPING, observation.at, moved.severity, moved.value), *told)
+    return moved, told
 
 
 # -- one reading ---------------------------------------------------------------------------------
 
 
-def _begin(observation: Observation, verdict: Verdict) -> Alert:
-    """Start from nothing: the condition holds for the first time."""
+def _begin(before: Alert, observation: Observation, verdict: Verdict) -> Alert:
+    """Start from nothing but how often it was over of late: the condition holds."""
     return replace(
         OK,
         state=AlertState.PENDING,
@@ -99,6 +113,7 @@ def _begin(observation: Observation, verdict: Verdict) -> Alert:
         value=observation.value,
         companion=observation.companion,
         recent=((observation.at, observation.value),),
+        cycles=before.cycles,
     )
 
 
@@ -133,16 +148,19 @@ def _counted(gap: int, before: tuple[int, int], every: int) -> int:
 def _go_on(seen: Alert, before: Alert, observation: Observation, verdict: Verdict) -> Alert:
     """The condition holds: as before or at another severity, or again while it was clearing."""
     if before.state is AlertState.CLEARING:
-        return replace(
+        again = replace(
             seen, state=AlertState.FIRING, since=observation.at, held=0, severity=verdict.severity
         )
+        return replace(again, flaps=seen.flaps + 1) if _was_over(before) else again
+    if before.flapping and observation.at - before.cycles[-1] > FLAPPING_WITHIN:
+        seen = replace(seen, flapping=False)  # it fires steadily by now
     return seen if seen.severity is verdict.severity else replace(seen, severity=verdict.severity)
 
 
 def _stop(seen: Alert, before: Alert, observation: Observation) -> Alert:
     """The condition does not hold: forget a pending one, begin to clear a firing one."""
     if before.state is AlertState.PENDING:
-        return replace(OK, seen_until=observation.at, value=observation.value)
+        return replace(OK, seen_until=observation.at, value=observation.value, cycles=before.cycles)
     if before.state is AlertState.FIRING:
         return replace(seen, state=AlertState.CLEARING, since=observation.at, held=0)
     return seen
@@ -154,8 +172,29 @@ def _ripen(alert: Alert, observation: Observation, booked: BookedRule) -> Alert:
     if alert.state is AlertState.PENDING and alert.held >= hold_for and alert.readings >= readings:
         return replace(alert, state=AlertState.FIRING, since=observation.at, held=0)
     if alert.state is AlertState.CLEARING and alert.held >= clear_for:
-        return replace(alert, state=AlertState.OK, since=observation.at, held=0)
+        return _end(alert, observation, max(clear_for, booked.every // MICROSECOND), clear_for)
     return alert
+
+
+def _end(alert: Alert, observation: Observation, usual: int, clear_for: int) -> Alert:
+    """End what was over for long enough, unless it comes and goes: then it must be so for longer.
+
+    `usual` is what is doubled; a rule without `clear_for` doubles its interval.  What nobody was
+    told of just ends.
+    """
+    if alert.told is not None and not _was_over(alert):
+        late = [at for at in alert.cycles if observation.at - at < FLAPPING_WITHIN]
+        alert = replace(alert, cycles=(*late, observation.at)[-_MOST_CYCLES:])
+    times = len(alert.cycles)
+    patience = max(min(usual << max(times - FLAPS + 1, 0), LONGEST_CLEAR), clear_for)
+    if alert.told is not None and times >= FLAPS and alert.held < patience:
+        return replace(alert, flapping=True)
+    return replace(alert, state=AlertState.OK, since=observation.at, held=0, flapping=False)
+
+
+def _was_over(alert: Alert) -> bool:
+    """Say whether a clearing alert would have ended already, were it not flapping."""
+    return bool(alert.cycles) and alert.cycles[-1] >= alert.since
 
 
 def _tell(alert: Alert, observation: Observation, now: int) -> tuple[Alert, Events]:

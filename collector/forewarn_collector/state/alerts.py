@@ -136,6 +136,9 @@ def _read(row: RowMapping) -> AlertRow:
             due=None if memory.get("due") is None else Due(*memory["due"]),
             grown=tuple(Grown(*one) for one in memory.get("grown", ())),
             data=Data(row["data"]),
+            cycles=tuple(memory.get("cycles", ())),
+            flapping=memory.get("flapping", False),
+            flaps=memory.get("flaps", 0),
         ),
     )
 
@@ -165,6 +168,9 @@ def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
             "recent": alert.recent,
             "due": None if alert.due is None else astuple(alert.due),
             "grown": [astuple(one) for one in alert.grown],
+            "cycles": alert.cycles,
+            "flapping": alert.flapping,
+            "flaps": alert.flaps,
         },
         "episode_id": row.episode_id,
         "changed_at": now,

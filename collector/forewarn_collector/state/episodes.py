@@ -94,6 +94,24 @@ def change_episode(
         outbox.tell(connection, row["ticket_id"], Kind.UPDATED, now=now, telling=telling)
 
 
+def note_flapping(
+    connection: Connection,
+    episode_id: str,
+    evidence: Mapping[str, Any],
+    now: datetime,
+    telling: Telling,
+) -> None:
+    """Say once that an episode comes and goes, and therefore lasts for longer."""
+    row = _episode(connection, episode_id)
+    changed = update(episodes).where(episodes.c.id == episode_id)
+    connection.execute(changed.values(evidence=dict(evidence)))
+    ticket = _ticket(connection, row["ticket_id"])
+    data = {"rule": row["rule"], "title": row["evidence"]["title"]}
+    happen(connection, ticket, event("flapping", data), actor=ACTOR, now=now)
+    if ticket["state"] not in _ENDED:
+        outbox.tell(connection, row["ticket_id"], Kind.UPDATED, now=now, telling=telling)
+
+
 def close_episode(
     connection: Connection,
     episode_id: str,

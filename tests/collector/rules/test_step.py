@@ -12,7 +12,15 @@ from tests.collector.engine.line import CHECK, ROOM_FULL, TEST_FAILED, booked
 from forewarn_checks.base import Condition, Severity, State, Threshold
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kind import OK, Alert, AlertState, Observation
-from forewarn_collector.rules.step import LATE, Event, EventKind, step
+from forewarn_collector.rules.step import (
+    FLAPPING_WITHIN,
+    FLAPS,
+    LATE,
+    LONGEST_CLEAR,
+    Event,
+    EventKind,
+    step,
+)
 
 MINUTE = 60_000_000
 EVERY = CHECK.every // timedelta(microseconds=1)
@@ -27,13 +35,16 @@ class Story:
     rule: BookedRule
     alert: Alert = OK
     events: tuple[Event, ...] = ()
+    flaps: int = 0
 
     def read(
         self, minute: float, value: float, free: float | None = 1 * GIB, late: float = 0
     ) -> AlertState:
         at = round(minute * MINUTE)
         seen = Observation(at, value, free)
+        before = self.alert.flaps
         self.alert, events = step(self.alert, seen, self.rule, at + round(late * MINUTE))
+        self.flaps += max(self.alert.flaps - before, 0)
         self.events += events
         return self.alert.state
 
@@ -173,6 +184,90 @@ def test_a_close_passes_however_late() -> None:
     assert told.kinds == [EventKind.OPENED, EventKind.CLOSED]
 
 
+# -- what comes and goes -----------------------------------------------------------------------
+
+
+def cycle(told: Story, minute: float, over_for: int = 10) -> float:
+    """Read what raises at once, then what clears, every five minutes; return the time after."""
+    told.read(minute, 0.95)
+    for turn in range(over_for // 5 + 1):
+        told.read(minute + 5 * (turn + 1), 0.5)
+    return minute + over_for + 10
+
+
+AT_ONCE = replace(SIMPLE, hold_for=timedelta(0))
+
+
+def test_the_third_time_within_six_hours_it_goes_on() -> None:
+    told = story(AT_ONCE)
+    minute = 0.0
+    for _ in range(2):
+        minute = cycle(told, minute)
+    assert told.kinds == [EventKind.OPENED, EventKind.CLOSED] * 2
+    minute = cycle(told, minute)
+    assert told.kinds[4:] == [EventKind.OPENED, EventKind.FLAPPING]
+    assert (told.alert.state, told.alert.flapping) == (CLEAR, True)
+    told.read(minute, 0.5)
+    told.read(minute + 5, 0.5)
+    assert told.kinds[6:] == [EventKind.CLOSED], "after twice its ten minutes"
+    assert (told.alert.state, told.alert.flapping, told.alert.flaps) == (CALM, False, 0)
+
+
+def test_each_time_more_it_must_be_over_for_twice_as_long_up_to_a_day() -> None:
+    """Twenty cycles are three episodes and one note; then only a day of quiet ends it."""
+    told = story(AT_ONCE)
+    minute = 0.0
+    for _ in range(20):
+        minute = cycle(told, minute)
+    assert told.kinds.count(EventKind.OPENED) == 3
+    assert told.kinds.count(EventKind.FLAPPING) == 1
+    assert told.flaps == told.alert.flaps == 17
+    began = told.alert.since / MINUTE
+    while told.alert.state is CLEAR:
+        told.read(minute, 0.5)
+        minute += 5
+    assert told.alert.since / MINUTE - began == LONGEST_CLEAR / MINUTE
+    assert told.kinds[-1] is EventKind.CLOSED
+
+
+def test_what_was_quiet_for_six_hours_does_not_flap() -> None:
+    told = story(AT_ONCE)
+    for turn in range(8):
+        cycle(told, turn * 180)
+    assert told.kinds == [EventKind.OPENED, EventKind.CLOSED] * 8
+
+
+def test_what_fires_steadily_again_flaps_no_more() -> None:
+    told = story(AT_ONCE)
+    minute = 0.0
+    for _ in range(4):
+        minute = cycle(told, minute)
+    assert told.alert.flapping
+    for turn in range(6 * 12 + 3):
+        told.read(minute + 5 * turn, 0.95)
+    assert (told.alert.state, told.alert.flapping) == (FIRE, False)
+
+
+def test_a_rule_without_clear_for_doubles_its_interval() -> None:
+    told = story(TEST_FAILED)
+    for turn, value in enumerate([0, 1, 0, 1, 0, 1, 1, 1]):
+        told.read(5 * turn, value)
+    assert told.kinds == [
+        *[EventKind.OPENED, EventKind.CLOSED] * 2,
+        EventKind.OPENED,
+        EventKind.FLAPPING,
+        EventKind.CLOSED,
+    ]
+
+
+def test_what_nobody_was_told_of_is_no_cycle() -> None:
+    told = story(AT_ONCE)
+    for turn in range(6):
+        told.read(10 * turn, 0.95, late=60)
+        told.read(10 * turn + 5, 0.5, late=60)
+    assert told.alert.cycles == ()
+
+
 # -- whatever the readings ------------------------------------------------------------------------
 
 readings = st.lists(
@@ -214,7 +309,7 @@ def test_open_and_close_alternate(
     rule: Threshold, told: list[tuple[int, float, float | None, int]]
 ) -> None:
     story, _ = play(rule, told)
-    turns = [kind for kind in story.kinds if kind is not EventKind.CHANGED]
+    turns = [kind for kind in story.kinds if kind in (EventKind.OPENED, EventKind.CLOSED)]
     assert turns[::2] == [EventKind.OPENED] * len(turns[::2])
     assert turns[1::2] == [EventKind.CLOSED] * len(turns[1::2])
 
@@ -251,15 +346,45 @@ def test_late_data_alone_opens_nothing(
     assert play(rule, late)[0].events == ()
 
 
-@given(readings, st.sampled_from([0.86, 0.9, 0.93]), st.sampled_from([0.95, 0.97, 0.99]))
-def test_raising_a_mark_never_adds_episodes(
-    told: list[tuple[int, float, float | None, int]], low: float, high: float
+MARKS = (st.sampled_from([0.86, 0.9, 0.93]), st.sampled_from([0.95, 0.97, 0.99]))
+
+
+@given(forms, readings, *MARKS)
+def test_raising_a_mark_never_adds_raises_nor_time_on_a_ticket(
+    rule: Threshold, told: list[tuple[int, float, float | None, int]], low: float, high: float
 ) -> None:
-    counts = []
-    for above in (low, high):
-        kinds = play(replace(ROOM_FULL, above=above, levels={}), told)[0].kinds
-        counts.append(kinds.count(EventKind.OPENED))
-    assert counts[1] <= counts[0]
+    """What a mark raises, told apart or held as a flap, every lower mark raises, too.
+
+    Of episodes alone that only holds where nothing flapped: many cycles of a low mark are held as
+    one long episode, out of which a high mark may pick a few that are hours apart.
+    """
+    stories, traces = zip(
+        *(play(replace(rule, above=above, levels={}), told) for above in (low, high)),
+        strict=True,
+    )
+    raises = [story.kinds.count(EventKind.OPENED) + story.flaps for story in stories]
+    assert raises[1] <= raises[0]
+    for (milder, _), (severer, _) in zip(*traces, strict=True):
+        assert milder.told is not None or severer.told is None
+        assert set(severer.cycles) <= set(milder.cycles)
+    if stories[0].flaps == 0:
+        counts = [story.kinds.count(EventKind.OPENED) for story in stories]
+        assert counts[1] <= counts[0]
+
+
+@given(forms, readings)
+def test_damping_only_ever_joins_episodes(
+    rule: Threshold, told: list[tuple[int, float, float | None, int]]
+) -> None:
+    """Every flap that is held is an episode less, and no cycle is held out of less than three."""
+    story, trace = play(rule, told)
+    for alert, observation in trace:
+        if alert.flapping:
+            recent = [at for at in alert.cycles if alert.cycles[-1] - at < FLAPPING_WITHIN]
+            assert len(recent) >= FLAPS
+            assert alert.told is not None
+            assert alert.cycles[-1] <= observation.at
+    assert story.flaps == 0 or EventKind.FLAPPING in story.kinds
 
 
 @given(readings)
