@@ -99,10 +99,54 @@ class Host(HostLine):
 
     agent_version: str
     enrolled_at: datetime
+    clock_ahead_seconds: float | None = None
     facts: tuple[Fact, ...]
     checks: tuple[CheckOutcome, ...]
     readings: tuple[Reading, ...]
     alerts: tuple[Alert, ...]
+    asset: Mapping[str, str] = {}
+
+
+class AssetChange(Answer):
+    """How something about a host changed; `by` is "" for what the host told."""
+
+    at: datetime
+    name: str
+    before: JsonValue
+    after: JsonValue
+    by: str
+
+
+class AssetChanges(Page):
+    """How a host changed, newest first."""
+
+    changes: tuple[AssetChange, ...]
+
+
+class LineChange(Answer):
+    """What a line of a table changes."""
+
+    line: int
+    host_id: str
+    host: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+class LineTrouble(Answer):
+    """Why a line is not taken."""
+
+    line: int
+    text: str
+
+
+class Imported(Answer):
+    """What the lines of a table change, or changed."""
+
+    applied: bool
+    changes: tuple[LineChange, ...]
+    troubles: tuple[LineTrouble, ...]
 
 
 class Event(Answer):

@@ -7,7 +7,6 @@ Exit codes: 0 all is well; 1 the collector was not reached or could not answer; 
 """
 
 import json
-import re
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,12 +16,11 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from forewarn_scripts import credentials, remote, shown
-from forewarn_scripts.answers import Host, HostLine, HostPage, LoginKey, Me, Page, Ticket
+from forewarn_scripts import credentials, host_commands, remote, shown, ticket_commands
+from forewarn_scripts.answers import HostLine, LoginKey, Me, Page, Ticket
+from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import (
-    BadRequest,
     Collector,
-    NotFound,
     check_address,
     fingerprint,
     offered_authority,
@@ -47,13 +45,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold keys
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-host_app = typer.Typer(help="One host.", no_args_is_help=True)
-ticket_app = typer.Typer(help="One ticket.", no_args_is_help=True)
-app.add_typer(host_app, name="host")
-app.add_typer(ticket_app, name="ticket")
+app.add_typer(host_commands.app, name="host")
+app.add_typer(ticket_commands.app, name="ticket")
 remote.add(app)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 Selector = Annotated[
     list[str] | None,
     typer.Argument(
@@ -63,12 +58,8 @@ Selector = Annotated[
     ),
 ]
 Most = Annotated[int, typer.Option("--limit", min=1, help="Show at most so many.")]
-Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="A host's name or id.")]
-Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="The ticket's number.")]
-Text = Annotated[str, typer.Argument(help="What to write; - reads it from standard input.")]
 
 _PAGE = 500
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Order(StrEnum):
@@ -90,15 +81,6 @@ class TicketState(StrEnum):
     RESOLVED = "resolved"
     CLOSED = "closed"
     CANCELLED = "cancelled"
-
-
-class WaitingFor(StrEnum):
-    """What a ticket can wait for."""
-
-    CUSTOMER = "customer"
-    VENDOR = "vendor"
-    MAINTENANCE = "maintenance"
-    PARTS = "parts"
 
 
 @app.command()
@@ -175,43 +157,6 @@ def hosts(
         note(f"there are more; show them with --limit {limit * 10}")
 
 
-@host_app.command("show")
-@tells_trouble
-def host_show(which: Which, as_json: AsJson = False) -> None:
-    """Show all there is to know of one host."""
-    with _collector() as collector, working("asking for the host"):
-        body = collector.get(f"/hosts/{_host_id(collector, which)}")
-    _show_host(body, as_json=as_json)
-
-
-@host_app.command("set")
-@tells_trouble
-def host_set(
-    which: Which,
-    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    host_class: Annotated[
-        str | None, typer.Option("--class", help="server, workstation or roaming")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="A tag; give all of them, '' for none.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Change a host's name, class or tags (role operator)."""
-    change: dict[str, str | list[str]] = {}
-    if name is not None:
-        change["name"] = name
-    if host_class is not None:
-        change["host_class"] = host_class
-    if tag is not None:
-        change["tags"] = [one for one in tag if one]
-    if not change:
-        fail("nothing to change: give --name, --class or --tag", WRONG_USE)
-    with _collector() as collector, working("changing the host"):
-        body = collector.patch(f"/hosts/{_host_id(collector, which)}", change)
-    _show_host(body, as_json=as_json)
-
-
 @app.command()
 @tells_trouble
 def tickets(
@@ -236,127 +181,6 @@ def tickets(
         note(f"there are more; show them with --limit {limit * 10}")
 
 
-@ticket_app.command("show")
-@tells_trouble
-def ticket_show(number: Number, as_json: AsJson = False) -> None:
-    """Show one ticket with its history."""
-    with _collector() as collector, working("asking for the ticket"):
-        body = collector.get(f"/tickets/{number}")
-    _show_ticket(body, as_json=as_json)
-
-
-@ticket_app.command("ack")
-@tells_trouble
-def ticket_ack(number: Number, as_json: AsJson = False) -> None:
-    """Take a ticket into work; it becomes yours if it is nobody's."""
-    _change_ticket(number, "acknowledge", as_json=as_json)
-
-
-@ticket_app.command("assign")
-@tells_trouble
-def ticket_assign(
-    number: Number,
-    assignee: Annotated[str, typer.Argument(help="Whose it becomes.")],
-    as_json: AsJson = False,
-) -> None:
-    """Give a ticket to somebody."""
-    _change_ticket(number, "assign", as_json=as_json, assignee=assignee)
-
-
-@ticket_app.command("note")
-@tells_trouble
-def ticket_note(number: Number, text: Text, as_json: AsJson = False) -> None:
-    """Add a note to a ticket."""
-    _change_ticket(number, "note", as_json=as_json, text=_given(text))
-
-
-@ticket_app.command("resolve")
-@tells_trouble
-def ticket_resolve(
-    number: Number,
-    text: Annotated[str, typer.Argument(help="What was done; - reads it from standard input.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say that the work is done; the ticket closes once nothing of it fires."""
-    _change_ticket(number, "resolve", as_json=as_json, text=_given(text))
-
-
-@ticket_app.command("start")
-@tells_trouble
-def ticket_start(number: Number, as_json: AsJson = False) -> None:
-    """Go on with a ticket that waited, or begin with it."""
-    _change_ticket(number, "start", as_json=as_json)
-
-
-@ticket_app.command("wait")
-@tells_trouble
-def ticket_wait(
-    number: Number,
-    waiting_for: Annotated[WaitingFor, typer.Option("--for", help="Who or what is waited for.")],
-    text: Annotated[str, typer.Argument(help="Why; - reads it from standard input.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Say that the work waits; the resolution clock may stand still meanwhile."""
-    said = _given(text)
-    _change_ticket(number, "wait", as_json=as_json, waiting_for=str(waiting_for), text=said)
-
-
-@ticket_app.command("cancel")
-@tells_trouble
-def ticket_cancel(
-    number: Number,
-    text: Annotated[str, typer.Argument(help="Why; - reads it from standard input.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say that it was a false alarm."""
-    _change_ticket(number, "cancel", as_json=as_json, text=_given(text))
-
-
-@ticket_app.command("priority")
-@tells_trouble
-def ticket_priority(
-    number: Number,
-    priority: Annotated[str, typer.Argument(help="P1 to P5, or auto: impact times urgency.")],
-    as_json: AsJson = False,
-) -> None:
-    """Set a priority that stays, or give it back to the rules."""
-    chosen = None if priority.lower() == "auto" else priority.upper()
-    _change_ticket(number, "priority", as_json=as_json, priority=chosen)
-
-
-@ticket_app.command("open")
-@tells_trouble
-def ticket_open(
-    title: Annotated[str, typer.Argument(help="What it is about, in one line.")],
-    text: Annotated[str, typer.Option(help="More; - reads it from standard input.")] = "",
-    host: Annotated[str, typer.Option(metavar="NAME|ID", help="About this host.")] = "",
-    client: Annotated[str, typer.Option(help="Or about this client.")] = "",
-    site: Annotated[str, typer.Option(help="At this site; only needed if there are more.")] = "",
-    impact: Annotated[int, typer.Option(min=1, max=3, help="1 is the most.")] = 2,
-    urgency: Annotated[int, typer.Option(min=1, max=3, help="1 is the most.")] = 2,
-    as_json: AsJson = False,
-) -> None:
-    """Open a ticket that no rule raised."""
-    if not host and not client:
-        fail("say what it is about: give --host or --client", WRONG_USE)
-    more = {"text": said} if (said := _given(text).strip()) else {}
-    with _collector() as collector, working("opening the ticket"):
-        about = {"host": _host_id(collector, host)} if host else {"client": client, "site": site}
-        body = collector.post(
-            "/tickets", title=title, impact=impact, urgency=urgency, **about, **more
-        )
-    _show_ticket(body, as_json=as_json)
-
-
-@ticket_app.command("report")
-@tells_trouble
-def ticket_report(number: Number) -> None:
-    """Print the service report of a closed ticket, as JSON."""
-    with _collector() as collector, working("asking for the report"):
-        body = collector.get(f"/tickets/{number}/report")
-    print_json(json.loads(body))
-
-
 # -- asking --------------------------------------------------------------------------------------
 
 
@@ -371,7 +195,7 @@ class _Rows:
 def _pages(path: str, name: str, limit: int, params: dict[str, str]) -> _Rows:
     """Return up to `limit` rows, asking for page after page.  Raises AskError."""
     found = _Rows()
-    with _collector() as collector, working(f"asking for {name}") as tell:
+    with here() as collector, working(f"asking for {name}") as tell:
         while len(found.rows) < limit:
             more = {"cursor": found.next} if found.next else {}
             size = min(_PAGE, limit - len(found.rows))
@@ -387,30 +211,6 @@ def _pages(path: str, name: str, limit: int, params: dict[str, str]) -> _Rows:
 def _joined(words: list[str] | None) -> str:
     """Return one selector of what a shell split at its spaces."""
     return " ".join(words or ())
-
-
-def _collector() -> Collector:
-    return Collector(credentials.load(credentials.place()))
-
-
-def _host_id(collector: Collector, which: str) -> str:
-    """Return the id of the one host that is meant.  Raises NotFound or BadRequest."""
-    if _UUID.fullmatch(which):
-        return which
-    quoted = which.replace("\\", "\\\\").replace('"', '\\"')
-    page = read(HostPage, collector.get("/hosts", select=f'host:"{quoted}"', limit=10))
-    if not page.hosts:
-        raise NotFound(f"there is no host {which!r}, or none that you may see")
-    if len(page.hosts) > 1:
-        alike = "; ".join(f"{h.id} at {h.client} / {h.site}" for h in page.hosts)
-        raise BadRequest(f"several hosts are called {which!r}; give the id: {alike}")
-    return page.hosts[0].id
-
-
-def _change_ticket(number: int, action: str, *, as_json: bool, **said: str | None) -> None:
-    with _collector() as collector, working("changing the ticket"):
-        body = collector.post(f"/tickets/{number}/{action}", **said)
-    _show_ticket(body, as_json=as_json)
 
 
 def _authority(url: str, ca: Path | None, trust: str) -> str:
@@ -444,24 +244,3 @@ def _checked(pem: str, trust: str, source: str) -> str:
 def _ask_password() -> str:
     password: str = typer.prompt("Password", hide_input=True, err=True)
     return password
-
-
-def _given(text: str) -> str:
-    return sys.stdin.read() if text == "-" else text
-
-
-# -- telling -------------------------------------------------------------------------------------
-
-
-def _show_host(body: bytes, *, as_json: bool) -> None:
-    if as_json:
-        print_json(json.loads(body))
-    else:
-        print_out(shown.host_whole(read(Host, body), datetime.now(UTC)))
-
-
-def _show_ticket(body: bytes, *, as_json: bool) -> None:
-    if as_json:
-        print_json(json.loads(body))
-    else:
-        print_out(shown.ticket_whole(read(Ticket, body)))

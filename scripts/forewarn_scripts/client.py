@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from forewarn_scripts.answers import Answer
 from forewarn_scripts.credentials import Credentials, trusting
@@ -96,11 +96,11 @@ class Collector:
         """Return the body of an answer, which is JSON.  Raises AskError."""
         return self._ask("GET", path, params=params)
 
-    def post(self, path: str, **body: str | int | None) -> bytes:
+    def post(self, path: str, **body: JsonValue) -> bytes:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("POST", path, json=body or None)
 
-    def patch(self, path: str, body: Mapping[str, str | list[str]]) -> bytes:
+    def patch(self, path: str, body: Mapping[str, JsonValue]) -> bytes:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("PATCH", path, json=body)
 
@@ -110,7 +110,7 @@ class Collector:
         path: str,
         *,
         params: Params | None = None,
-        json: Mapping[str, str | int | list[str] | None] | None = None,
+        json: Mapping[str, JsonValue] | None = None,
     ) -> bytes:
         try:
             answer = self._http.request(method, f"/api/v1{path}", params=params, json=json)

@@ -11,7 +11,17 @@ from rich.text import Text
 
 from forewarn_checks.base import Unit
 from forewarn_checks.base.amounts import write_value
-from forewarn_scripts.answers import Alert, ClockShown, Event, Host, HostLine, Reading, Ticket
+from forewarn_scripts.answers import (
+    Alert,
+    AssetChange,
+    ClockShown,
+    Event,
+    Host,
+    HostLine,
+    LineChange,
+    Reading,
+    Ticket,
+)
 
 _STYLES = {
     "ok": "green",
@@ -19,6 +29,7 @@ _STYLES = {
     "high": "dark_orange",
     "critical": "bold red",
     "silent": "bold magenta",
+    "never heard": "bold magenta",
     "firing": "bold red",
     "clearing": "yellow",
     "cleared": "green",
@@ -27,6 +38,8 @@ _STYLES = {
     "nothing": "dim",
     "unsupported": "dim",
 }
+RIGHT_SECONDS = 2.0
+"""What a batch may take to arrive says nothing of a clock."""
 _MOST_ROWS = 8  # a package list would push everything else off the screen
 _UNITS = {f"_{unit}": unit for unit in Unit if unit is not Unit.COUNT}
 
@@ -44,7 +57,7 @@ def hosts_table(hosts: Iterable[HostLine], now: datetime) -> Table:
     table = _table("HEALTH", "HOST", "CLIENT", "SITE", "CLASS", "OS", "TAGS", "FIRING", "SEEN")
     for host in hosts:
         table.add_row(
-            _word(host.health),
+            _word(_health(host)),
             _text(host.name),
             _text(host.client),
             _text(host.site),
@@ -67,8 +80,9 @@ def host_whole(host: Host, now: datetime) -> RenderableType:
         ("agent", host.agent_version),
         ("enrolled", when(host.enrolled_at)),
         ("last seen", ago(host.last_seen, now)),
+        ("clock", _clock_error(host.clock_ahead_seconds)),
     )
-    parts: list[RenderableType] = [Text.assemble(_text(host.name), "  ", _word(host.health)), head]
+    parts: list[RenderableType] = [Text.assemble(_text(host.name), "  ", _word(_health(host))), head]
     if host.alerts:
         parts += ["", _title("Alerts"), _alerts(host.alerts, now)]
     checks = _table("CHECK", "OUTCOME", "WHEN", "WHAT IT SAID")
@@ -77,11 +91,49 @@ def host_whole(host: Host, now: datetime) -> RenderableType:
             _text(check.check), _word(check.outcome), _text(ago(check.at, now)), _text(check.error)
         )
     parts += ["", _title("Checks"), checks]
+    if host.asset:
+        parts += ["", _title("Asset"), _pairs(*host.asset.items())]
     if host.facts:
         told = [(fact.name, _fact(fact.value)) for fact in host.facts]
         parts += ["", _title("Facts"), _pairs(*told)]
     parts += ["", _title("Latest readings"), _readings(host.readings, now)]
     return Group(*parts)
+
+
+def _health(host: HostLine) -> str:
+    unheard = host.last_seen is None and host.health in ("ok", "silent")
+    return "never heard" if unheard else host.health
+
+
+def _clock_error(ahead: float | None) -> str:
+    """Return e.g. ``3 h ahead of the collector's``; "" while it is not known."""
+    if ahead is None:
+        return ""
+    if abs(ahead) < RIGHT_SECONDS:
+        return "right"
+    way = "ahead of" if ahead > 0 else "behind"
+    return f"{write_value(abs(ahead), Unit.SECONDS)} {way} the collector's"
+
+
+def changes_table(changes: Iterable[AssetChange]) -> Table:
+    """Return one line a change of a host."""
+    table = _table("WHEN", "WHAT", "BEFORE", "AFTER", "BY")
+    for one in changes:
+        before, after = _fact(one.before) or "-", _fact(one.after) or "-"
+        who = one.by or "the host"
+        table.add_row(
+            _text(when(one.at)), _text(one.name), _text(before), _text(after), _text(who)
+        )
+    return table
+
+
+def imports_table(changes: Iterable[LineChange]) -> Table:
+    """Return one line a field that an import changes."""
+    table = _table("LINE", "HOST", "FIELD", "BEFORE", "AFTER")
+    for one in changes:
+        row = (str(one.line), one.host, one.name, one.before or "-", one.after or "-")
+        table.add_row(*(_text(cell) for cell in row))
+    return table
 
 
 def tickets_table(tickets: Iterable[Ticket], now: datetime) -> Table:

@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy import update
 
 from forewarn_collector import selector
+from forewarn_collector.api.assets import Said, set_fields
 from forewarn_collector.api.guard import Asker, Here, Problem, missing
 from forewarn_collector.api.paths import Cursor, Id, Limit, Moment, Select, picked
 from forewarn_collector.api.texts import Body, Label, Name
@@ -55,6 +56,7 @@ class HostChange(Body):
     name: Name | None = None
     host_class: str | None = Field(None, pattern=f"^({'|'.join(selector.HOST_CLASSES)})$")
     tags: tuple[Label, ...] | None = Field(None, max_length=MOST_TAGS)
+    asset: Said | None = None
 
 
 def get_hosts(
@@ -93,20 +95,23 @@ def patch_host(
     asker: Asker,
     collector: Here,
 ) -> HostDetail:
-    """Change a host's name, class or tags, and return it."""
+    """Change a host's name, class, tags or what is said of it as an asset, and return it."""
     values = {
         name: sorted(set(value)) if name == "tags" else value
-        for name, value in change.model_dump(exclude_none=True).items()
+        for name, value in change.model_dump(exclude={"asset"}, exclude_none=True).items()
     }
-    if not values:
-        raise Problem(422, "body: name at least one of name, host_class and tags")
+    if not values and not change.asset:
+        raise Problem(422, "body: name at least one of name, host_class, tags and asset")
     now = collector.now()
     with collector.database.write() as connection:
         if host_number(connection, asker, id) is None:
             raise missing()
-        connection.execute(update(hosts).where(hosts.c.id == id).values(values))
-        known.touch(connection)
-        audit.record(connection, now, asker.name, "host.change", id, values)
+        if values:
+            connection.execute(update(hosts).where(hosts.c.id == id).values(values))
+            known.touch(connection)
+            audit.record(connection, now, asker.name, "host.change", id, values)
+        if change.asset:
+            set_fields(connection, id, change.asset, by=asker.name, now=now)
     collector.hosts.refresh()
     return get_host(id, asker, collector)
 

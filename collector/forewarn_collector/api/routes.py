@@ -5,6 +5,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse, Response
 
 from forewarn_collector.api.account import delete_key, get_clients, get_keys, get_me, post_key
+from forewarn_collector.api.assets import get_changes, post_assets
 from forewarn_collector.api.catalogue import get_checks
 from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.hosts import (
@@ -53,6 +54,8 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/hosts", viewer, get_hosts)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}", viewer, get_host)
     desk.api("PATCH", f"{PREFIX}/hosts/{{id}}", operator, patch_host)
+    desk.api("POST", f"{PREFIX}/assets", operator, post_assets)
+    desk.api("GET", f"{PREFIX}/hosts/{{id}}/changes", viewer, get_changes)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/readings", viewer, get_readings)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
     desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)

@@ -20,8 +20,10 @@ from forewarn_collector.queries.scope import (
     seen_by,
     write_cursor,
 )
+from forewarn_collector.rules.own import BEHIND, CLOCK_ERROR
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.selector import Health, Selector
+from forewarn_collector.state import assets
 from forewarn_collector.state.tables import clients, host_facts, hosts, sites
 
 
@@ -98,10 +100,12 @@ class HostDetail(HostLine):
     zone: str  # IANA name of the site's time zone
     enrolled_at: datetime
     revoked_at: datetime | None
+    clock_ahead_seconds: float | None = None  # negative: behind; None while not known
     facts: tuple[HostFact, ...] = ()
     checks: tuple[CheckOutcome, ...] = ()
     readings: tuple[LatestReading, ...] = ()
     alerts: tuple[AlertLine, ...] = ()
+    asset: Mapping[str, str] = field(default_factory=dict)  # what people said; see `assets.FIELDS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,7 @@ def find_host(
     facts = connection.execute(
         select(host_facts).where(host_facts.c.host_id == host_id).order_by(host_facts.c.name)
     )
+    readings = _latest(store, row.number)
     return HostDetail(
         **_shared(row, store.last_received()),
         client_id=row.client_id,
@@ -178,8 +183,10 @@ def find_host(
         revoked_at=row.revoked_at,
         facts=tuple(HostFact(fact.name, fact.value, fact.since) for fact in facts),
         checks=_outcomes(store, row.number),
-        readings=_latest(store, row.number),
+        clock_ahead_seconds=_clock_ahead(readings),
+        readings=readings,
         alerts=list_alerts(connection, principal, Selector(), host_id=host_id, limit=1000).alerts,
+        asset=assets.fields_of(connection, host_id),
     )
 
 
@@ -267,6 +274,15 @@ def _outcomes(store: SampleStore, number: int) -> tuple[CheckOutcome, ...]:
         )
         for status in sorted(store.statuses(number).get(number, ()), key=lambda s: s.check)
     )
+
+
+def _clock_ahead(readings: tuple[LatestReading, ...]) -> float | None:
+    """Return how far a host's clock is ahead of ours, by the newest that was told of it."""
+    told = [one for one in readings if one.metric == CLOCK_ERROR.name]
+    if not told:
+        return None
+    newest = max(told, key=lambda one: one.at)
+    return -newest.value if newest.labels.get("direction") == BEHIND else newest.value
 
 
 def _latest(store: SampleStore, number: int) -> tuple[LatestReading, ...]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, func, insert, select, update
 
 from forewarn_checks.base import FactValue
 from forewarn_collector.clock import uuid7
+from forewarn_collector.state import assets
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.tables import about, clients, host_facts, hosts, sites
 
@@ -22,7 +23,7 @@ _EDITION = "hosts_edition"  # a row of `about` that grows when a known host, sit
 class KnownHost:
     """An enrolled host.  `number` is the short key of its samples, `public_key` 32 bytes.
 
-    `client` and `site` are names.
+    `client` and `site` are names; `enrolled_at` is None only for one that is not in a database.
     """
 
     number: int
@@ -38,6 +39,7 @@ class KnownHost:
     tags: tuple[str, ...] = ()
     agent_version: str = ""
     revoked: bool = False
+    enrolled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class Hosts:
     def all(self) -> tuple[KnownHost, ...]:
         """Return every host, revoked ones too."""
         return tuple(self._by_number.values())
+
+    def unheard(self, heard: Mapping[int, object]) -> dict[int, datetime]:
+        """Return when those were enrolled, by number, that are not among `heard`."""
+        missing = self._by_number.keys() - heard.keys()
+        found = ((number, self._by_number[number].enrolled_at) for number in missing)
+        return {number: at for number, at in found if at is not None}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -199,6 +207,7 @@ def record_facts(
         else:
             same = (host_facts.c.host_id == host_id) & (host_facts.c.name == name)
             connection.execute(update(host_facts).where(same).values(value=value, since=at))
+            assets.notice(connection, host_id, name, known.value, value, at)
         changed += 1
     return changed
 
@@ -233,6 +242,7 @@ def _read(connection: Connection, query: Select[tuple[object, ...]]) -> list[Kno
             tags=tuple(row["tags"]),
             agent_version=row["agent_version"],
             revoked=row["revoked_at"] is not None,
+            enrolled_at=row["enrolled_at"],
         )
         for row in connection.execute(query).mappings()
     ]

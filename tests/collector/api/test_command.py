@@ -129,3 +129,27 @@ def test_only_the_authority_of_the_login_is_believed_later(shell: Shell, tmp_pat
     result = shell.run("hosts")
     assert result.exit_code == 1
     assert "does not vouch for" in result.stderr
+
+
+def test_assets_are_set_one_by_one_and_from_a_table(
+    world: Any, shell: Shell, tmp_path: Path
+) -> None:
+    world.person("olga", Role.OPERATOR)
+    shell.login("--ca", str(shell.ca), "--name", "olga")
+    asset = shell.json("host", "set", "web1", "owner=zoe", "cost=99 EUR")["asset"]
+    assert asset == {"owner": "zoe", "cost": "99.00 EUR"}
+    assert shell.run("host", "set", "web1", "owner").exit_code == 2
+    assert "is no field" in shell.run("host", "set", "web1", "colour=red").stderr
+    table = tmp_path / "hosts.csv"
+    table.write_text("host,warranty until,owner\nweb1,2029-11-20,\nweb9,2029-11-20,\nweb2,soon,\n")
+    tried = shell.run("host", "import", str(table), "--dry-run")
+    assert tried.exit_code == 6
+    assert "line 3: there is no host 'web9'" in tried.stderr
+    assert "line 4: warranty_until: 'soon' is no day" in tried.stderr
+    assert "warranty_until" not in shell.json("host", "show", "web1")["asset"]
+    assert "Change 1 fields of 1 hosts?" in shell.run("host", "import", str(table)).stderr
+    shell.run("host", "import", str(table), "--yes")
+    assert shell.json("host", "show", "web1")["asset"]["warranty_until"] == "2029-11-20"
+    history = shell.run("host", "show", "web1", "--history").stdout
+    assert "warranty_until" in history
+    assert "olga" in history

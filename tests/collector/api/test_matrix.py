@@ -30,6 +30,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "GET /api/v1/hosts": {},
     "GET /api/v1/hosts/{id}": {},
     "PATCH /api/v1/hosts/{id}": {"json": {"tags": ["db"]}},
+    "POST /api/v1/assets": {"json": {"rows": [{"line": 2, "host": "web1", "fields": {}}]}},
+    "GET /api/v1/hosts/{id}/changes": {},
     "GET /api/v1/hosts/{id}/readings": {},
     "GET /api/v1/hosts/{id}/history": {"params": SPAN},
     "GET /api/v1/alerts": {},

@@ -5,6 +5,7 @@ to a client carries `client_id`, so that every query can be scoped by it.
 """
 
 from forewarn_collector.state.tables.alerts import alerts, forecasts
+from forewarn_collector.state.tables.assets import absences, asset_changes, host_assets
 from forewarn_collector.state.tables.base import Moment, metadata
 from forewarn_collector.state.tables.engine import about, counters, cursors, downtimes
 from forewarn_collector.state.tables.orders import (
@@ -24,6 +25,13 @@ from forewarn_collector.state.tables.places import (
     hosts,
     sites,
 )
+from forewarn_collector.state.tables.suppression import (
+    held_alerts,
+    maintenance_hosts,
+    maintenance_occurrences,
+    maintenance_windows,
+    silences,
+)
 from forewarn_collector.state.tables.telling import destination_health, external_references, outbox
 from forewarn_collector.state.tables.tickets import (
     episodes,
@@ -38,8 +46,10 @@ from forewarn_collector.state.tables.tickets import (
 __all__ = [
     "Moment",
     "about",
+    "absences",
     "alerts",
     "api_keys",
+    "asset_changes",
     "audit",
     "clients",
     "counters",
@@ -51,10 +61,15 @@ __all__ = [
     "episodes",
     "external_references",
     "forecasts",
+    "held_alerts",
+    "host_assets",
     "host_facts",
     "hosts",
     "inbound_messages",
     "keyrings",
+    "maintenance_hosts",
+    "maintenance_occurrences",
+    "maintenance_windows",
     "metadata",
     "order_results",
     "order_signatures",
@@ -65,6 +80,7 @@ __all__ = [
     "scripts",
     "service_reports",
     "sessions",
+    "silences",
     "sites",
     "team_turns",
     "ticket_events",
