@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from forewarn_agent import child, paths
 from forewarn_agent.orders import AskHelper, NoHelper
+from forewarn_checks import smart
 from forewarn_checks.base import CannotRead, NothingToRead, Options, Reader, Reading
 
 _SECONDS = 110.0
@@ -20,9 +21,11 @@ def through_helper(ask: AskHelper) -> Reader:
         try:
             told = ask({"do": "smart"}, _SECONDS)
         except NoHelper as failure:
+            yield from smart.unread("no helper")
             raise CannotRead(f"the helper does not answer: {failure}") from None
         lines = told.get("lines")
         if not isinstance(lines, list):
+            yield from smart.unread("no helper")
             raise CannotRead(f"the helper refused: {told.get('error', 'no reason given')}")
         for line in lines:
             yield child.reading_of(json.loads(str(line)))

@@ -43,6 +43,13 @@ DOUBTFUL_WEAR = (  # the same for most vendors, not for all: see _plausible
     "Media_Wearout_Indicator",
 )
 ERASES = "Wear_Leveling_Count"  # normalised as above; its raw value counts erase cycles
+TEMPERATURE = (
+    "Temperature_Celsius",
+    "Temperature_Internal",
+    "Drive_Temperature",
+    "Airflow_Temperature_Cel",
+    "Temperature_Case",
+)
 SPARE = (
     "Available_Reservd_Space",
     "Perc_Avail_Resrvd_Space",
@@ -180,7 +187,7 @@ def _count(value: int | None) -> float | None:
     return float(value)
 
 
-def _raw(row: Attribute) -> int | None:
+def first_number(row: Attribute) -> int | None:
     """Return the number the drive database shows first: ``26 (Min/Max 13/41)`` is 26.
 
     The full raw value is packed on such rows.
@@ -195,7 +202,7 @@ def _named(rows: tuple[Attribute, ...], names: tuple[str, ...]) -> Attribute | N
 
 def _named_count(rows: tuple[Attribute, ...], names: tuple[str, ...]) -> float | None:
     row = _named(rows, names)
-    return None if row is None else _count(_raw(row))
+    return None if row is None else _count(first_number(row))
 
 
 def _reallocated(rows: tuple[Attribute, ...]) -> float | None:
@@ -203,7 +210,7 @@ def _reallocated(rows: tuple[Attribute, ...]) -> float | None:
     row = _named(rows, REALLOCATED)
     if row is None:
         return None
-    count = _count(_raw(row))
+    count = _count(first_number(row))
     if count == 0 and row.failing_now:
         return _named_count(rows, ("Reallocated_Event_Count",))
     return count
@@ -224,10 +231,8 @@ def _temperature(report: Report) -> float | None:
     """Return degrees; 0 and constants beyond 110 come from drives without a sensor."""
     value = report.temperature
     if value is None:
-        names = ("Temperature_Celsius", "Temperature_Internal", "Drive_Temperature")
-        row = _named(report.attributes, names)
-        row = row or _named(report.attributes, ("Airflow_Temperature_Cel", "Temperature_Case"))
-        value = None if row is None else _raw(row)
+        row = _named(report.attributes, TEMPERATURE[:3]) or _named(report.attributes, TEMPERATURE)
+        value = None if row is None else first_number(row)
     return float(value) if value is not None and 0 < value <= 110 else None
 
 
@@ -248,7 +253,7 @@ def _attribute_minutes(rows: tuple[Attribute, ...]) -> int | None:
     clock = _CLOCK.match(row.raw_text)
     if clock:
         return int(clock[1]) * 60 + int(clock[2])
-    hours = _raw(row)
+    hours = first_number(row)
     return hours * 60 if hours is not None and row.name == "Power_On_Hours" else None
 
 
@@ -277,7 +282,7 @@ def _plausible(row: Attribute) -> bool:
     """
     if row.threshold:
         return True
-    raw = 0 if row.name == ERASES else _raw(row) or 0
+    raw = 0 if row.name == ERASES else first_number(row) or 0
     if row.value == 100:
         return raw in (0, 1, 100)
     return row.value != 0 and not (raw > 1 and 99 <= raw + (row.value or 0) <= 101)
@@ -317,7 +322,7 @@ def _written_bytes(report: Report) -> float | None:
     if report.scsi is not None:
         return report.scsi.written_bytes
     row = _named(report.attributes, tuple(WRITTEN))
-    count = None if row is None else _raw(row)
+    count = None if row is None else first_number(row)
     if row is None or count is None or count >= 2**47:
         return None
     return float(count * (WRITTEN[row.name] or report.sector_bytes or 512))

@@ -63,6 +63,7 @@ class Report:
     endurance_used_percent: int | None = None
     error_entries: int | None = None
     self_test_passed: bool | None = None  # of the newest self-test that ran to an end
+    counters: tuple[tuple[str, int], ...] = ()  # what else an NVMe or SCSI drive counts
 
     @property
     def says_something(self) -> bool:
@@ -113,7 +114,36 @@ def from_json(document: Mapping[str, object]) -> Report:
             _whole(document, "ata_smart_error_log", "extended", "count"),
         ),
         self_test_passed=_self_test_passed(document),
+        counters=tuple(_counters(document)),
     )
+
+
+_NVME_COUNTERS = (
+    "data_units_read",
+    "host_reads",
+    "host_writes",
+    "controller_busy_time",
+    "warning_temp_time",
+    "critical_comp_time",
+)
+_SCSI_COUNTERS = (
+    "errors_corrected_by_eccdelayed",
+    "errors_corrected_by_rereads_rewrites",
+    "total_errors_corrected",
+)
+
+
+def _counters(document: object) -> Iterator[tuple[str, int]]:
+    """Yield the counters of the NVMe health log and of the SCSI error logs that lie apart."""
+    for name in _NVME_COUNTERS:
+        count = _whole(document, "nvme_smart_health_information_log", name)
+        if count is not None:
+            yield name, count
+    for kind in ("read", "write", "verify"):
+        for name in _SCSI_COUNTERS:
+            count = _whole(document, "scsi_error_counter_log", kind, name)
+            if count is not None:
+                yield f"{kind}_{name}", count
 
 
 def _dig(document: object, *path: str) -> object:

@@ -104,6 +104,31 @@ def test_json_values_equal_a_second_parser(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", [path for path in RECORDINGS if path.suffix == ".json"], ids=lambda path: path.stem[:60]
+)
+def test_attributes_equal_a_second_parser_and_stay_few(path: Path) -> None:
+    """Thirty rows at most, each under its id, none packed and none twice."""
+    document = json.loads(path.read_text("utf-8", "replace"))
+    drive, _, _ = replay(path)
+    told = list(smart.attribute_samples(drive))
+    assert len(told) <= 60
+    assert len({(one.metric, one.labels["id"], one.labels["attribute"]) for one in told}) == len(
+        told
+    )
+    rows = {
+        str(row["id"]): row for row in document.get("ata_smart_attributes", {}).get("table", ())
+    }
+    for one in told:
+        row = rows.get(one.labels["id"])
+        if row is None:
+            assert one.labels["id"] in ("nvme", "scsi")
+        elif one.metric == "smart_attribute_raw":
+            assert one.value == leading(row["raw"]["string"]) < 2**47
+        else:
+            assert one.value == row["value"] - row["thresh"]
+
+
+@pytest.mark.parametrize(
     "path",
     [path for path in RECORDINGS if path.parent.name == "hw-probe"],
     ids=lambda path: path.stem[:60],

@@ -16,6 +16,7 @@ from forewarn_checks._smart_drives import ask
 from forewarn_checks._smart_health import Health
 from forewarn_checks._smartctl import Device, Smartctl, devices, find
 from forewarn_checks.base import CannotRead, Fact, NothingToRead, Options, Reading, Sample
+from forewarn_checks.linux.drives import Drive as KnownDrive
 
 CASES = Path(__file__).parent / "cases"
 SCAN = json.dumps(
@@ -53,11 +54,14 @@ def case(name: str) -> str:
     return found[0].read_text(encoding="utf-8")
 
 
-def read(fake: Fake, options: Options | None = None) -> tuple[list[Reading], str]:
+def read(
+    fake: Fake, options: Options | None = None, known: Sequence[KnownDrive] = ()
+) -> tuple[list[Reading], str]:
     """Return what the check yielded before it ended, and the text it ended with."""
+    shown = {drive.name: drive for drive in known}
     got: list[Reading] = []
     try:
-        for reading in smart.read_through("smartctl", options or {}, fake):
+        for reading in smart.read_through("smartctl", options or {}, fake, shown):
             got.append(reading)
     except (CannotRead, NothingToRead) as trouble:
         return got, f"{type(trouble).__name__}: {trouble}"
@@ -65,7 +69,15 @@ def read(fake: Fake, options: Options | None = None) -> tuple[list[Reading], str
 
 
 def samples(readings: Sequence[Reading]) -> list[Sample]:
-    return [reading for reading in readings if isinstance(reading, Sample)]
+    """Return what was measured; that a drive was read, or why not, is asked for by `blind`."""
+    return [one for one in readings if isinstance(one, Sample) and one.metric != "smart_blind"]
+
+
+def blind(readings: Sequence[Reading]) -> dict[str, str]:
+    """Return by drive why it could not be read, "none" for one that was."""
+    told = [one for one in readings if isinstance(one, Sample) and one.metric == "smart_blind"]
+    assert all(one.value == (one.labels["reason"] != "none") for one in told)
+    return {one.labels["drive"]: one.labels["reason"] for one in told}
 
 
 def drives_fact(readings: Sequence[Reading]) -> list[dict[str, object]]:
@@ -230,7 +242,7 @@ def test_two_paths_to_one_drive_are_one_drive() -> None:
     fake = Fake({"/dev/sda": case("nvme_healthy"), "/dev/nvme0": case("nvme_healthy")})
     got, _ = read(fake)
     assert len(drives_fact(got)) == 1
-    assert len({(s.metric, s.labels["drive"]) for s in samples(got)}) == len(samples(got))
+    assert len({(s.metric, *s.labels.values()) for s in samples(got)}) == len(samples(got))
 
 
 def test_a_drive_named_in_the_options_is_asked_as_named() -> None:
@@ -296,3 +308,98 @@ def test_a_smartctl_that_cannot_start_names_itself(tmp_path: Path) -> None:
     (tmp_path / "smartctl").write_text("no program")
     with pytest.raises(CannotRead, match="cannot be started"):
         list(smart.read({"smartctl": str(tmp_path / "smartctl")}))
+
+
+SDA = KnownDrive("sda", "WDC WD40EFRX", "WD-WCC7K", 4 * 10**12, True)
+GUEST = KnownDrive("sdb", "QEMU HARDDISK", "QM00001", 10**9, True)
+VIRTIO = KnownDrive("vda", "", "x", 10**9, False)
+
+
+def test_a_drive_that_was_read_is_not_blind_and_a_sleeping_one_is_neither() -> None:
+    asleep = Done("Device is in STANDBY mode, exit(3)\n", 3)
+    got, _ = read(Fake({"/dev/sda": asleep, "/dev/nvme0": case("nvme_healthy")}))
+    assert blind(got) == {"NV0001": "none"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('{"smartctl": {"messages": [{"string": "open failed: Permission denied"}]}}', "denied"),
+        (Done("", None), "timed out"),
+        ("rubbish", "unreadable"),
+    ],
+)
+def test_a_blind_drive_keeps_the_name_it_had_while_it_spoke(
+    answer: Done | str, reason: str
+) -> None:
+    """Its serial is known to the system although it does not answer."""
+    fake = Fake({"/dev/sda": answer, "/dev/nvme0": case("nvme_healthy")})
+    got, _ = read(fake, known=[SDA])
+    assert blind(got) == {"WD-WCC7K": reason, "NV0001": "none"}
+
+
+def test_a_usb_bridge_is_blind_where_it_holds_a_fixed_drive() -> None:
+    """A stick comes and goes with its user, and an unsupported virtual disk has nothing to say."""
+    bridge = '{"smartctl": {"messages": [{"string": "/dev/sda: Unknown USB bridge [0x46f4]"}]}}'
+    none = '{"smartctl": {"messages": [{"string": "Unable to detect device type"}]}}'
+    got, _ = read(Fake({"/dev/sda": bridge, "/dev/nvme0": none}), known=[SDA])
+    assert blind(got) == {"WD-WCC7K": "unsupported"}
+    got, _ = read(Fake({"/dev/sda": bridge, "/dev/nvme0": none}))
+    assert blind(got) == {}
+
+
+def test_drives_behind_one_controller_are_told_apart_when_none_answers() -> None:
+    scan = json.dumps(
+        {
+            "devices": [
+                {"name": "/dev/bus/0", "type": f"sat+megaraid,{slot}", "protocol": "ATA"}
+                for slot in (3, 4)
+            ]
+        }
+    )
+    got, _ = read(Fake({"/dev/bus/0": Done("", None)}, scan))
+    assert blind(got) == {
+        "/dev/bus/0 megaraid,3": "timed out",
+        "/dev/bus/0 megaraid,4": "timed out",
+    }
+
+
+def test_a_scan_that_fails_blinds_every_drive_that_ought_to_speak() -> None:
+    """Not those of a hypervisor."""
+
+    class Broken(Fake):
+        def __call__(self, argv: Sequence[str], timeout_seconds: float) -> Done:
+            return Done("smartctl: out of order\n", 1)
+
+    got, end = read(Broken({}), known=[SDA, GUEST, VIRTIO])
+    assert end.startswith("CannotRead")
+    assert blind(got) == {"WD-WCC7K": "no scan"}
+
+
+def test_attributes_are_drawn_once_each_and_only_where_no_metric_tells_them() -> None:
+    got, _ = read(Fake({"/dev/sda": case("sata_hdd_healthy"), "/dev/nvme0": case("nvme_healthy")}))
+    rows = json.loads(case("sata_hdd_healthy"))["ata_smart_attributes"]["table"]
+    raw = {s.labels["id"]: s.value for s in samples(got) if s.metric == "smart_attribute_raw"}
+    margin = {s.labels["id"]: s.value for s in samples(got) if s.metric == "smart_attribute_margin"}
+    assert not {"5", "197", "198", "199", "9", "12", "194"} & set(raw)
+    assert raw["1"] == 193241136
+    assert margin == {str(r["id"]): r["value"] - r["thresh"] for r in rows if r["thresh"]}
+
+
+def test_what_rules_judge_is_kept_when_64_drives_have_too_much_to_tell() -> None:
+    """The agent sends 2,000 samples of a run; attributes give way."""
+    document = json.loads(case("sata_hdd_healthy"))
+    names = [f"/dev/sd{number}" for number in range(64)]
+    scan = json.dumps({"devices": [{"name": n, "type": "sat", "protocol": "ATA"} for n in names]})
+    answers: dict[str, Done | str] = {
+        name: json.dumps(document | {"serial_number": f"S{number}"})
+        for number, name in enumerate(names)
+    }
+    fake = Fake(answers, scan)
+    got, end = read(fake)
+    kept = samples(got)
+    assert end == ""
+    assert len(fake.calls) == 65
+    assert len(kept) + 64 <= 1900
+    assert sum(s.metric == "smart_passed" for s in kept) == 64
+    assert len(drives_fact(got)) == 64
