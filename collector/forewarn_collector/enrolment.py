@@ -185,6 +185,7 @@ def _new_host(
         system=request.system,
         tags=grant.tags,
         agent_version=request.agent_version,
+        enrolled_at=now,
     )
     insert_host(connection, host, now)
     connection.execute(enrolments.insert().values(token_id=grant.token_id, host_id=host.id, at=now))

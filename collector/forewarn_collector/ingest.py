@@ -22,6 +22,7 @@ from forewarn_collector.dating import date_runs, microseconds
 from forewarn_collector.decoding import decode
 from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check, check_name
 from forewarn_collector.samples import Arrival, ArrivedRun, SampleStore
+from forewarn_collector.skew import METRIC, Clocks
 
 __all__ = ["BadBatch", "Busy", "Host", "Ingest", "Limits", "OnFacts", "Room", "decode"]
 
@@ -127,6 +128,7 @@ class Ingest:
         self._names = Allowance(limits.series)
         self._spools = Allowance(limits.spools)
         self._shapes: dict[object, int] = {}
+        self._clocks = Clocks()
         self._missing = (0.0, 0)
         self._waiting: list[_Waiting] = []
         self._arrived = threading.Condition()
@@ -204,6 +206,13 @@ class Ingest:
             shapes += [number(host.number, day, s.metric, s.labels) for s in samples]
             times += [at] * len(samples)
             values += [s.value for s in samples]
+        counts = [len(run.samples) for run in batch.runs]
+        if skew := self._clocks.seen(host.number, batch.sent_at, at_collector):
+            direction, seconds = skew
+            shapes.append(self._store.shape(METRIC, {"direction": direction}))
+            times.append(at_collector)
+            values.append(seconds)
+            counts[-1] += 1
         return _Waiting(
             arrival=Arrival(
                 host=host.number,
@@ -216,7 +225,7 @@ class Ingest:
                 times=times,
                 values=values,
             ),
-            counts=[len(run.samples) for run in batch.runs],
+            counts=counts,
             facts=[run.facts for run in batch.runs] if any(r.facts for r in batch.runs) else (),
             host_id=host.id,
             received=received,

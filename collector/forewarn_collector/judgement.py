@@ -251,11 +251,15 @@ def judge_silence(
     judgement: Judgement,
     numbers: NDArray[np.int64],
     silent: NDArray[np.int64],
+    labels: Mapping[str, str],
     book: RuleBook,
     host_of: Callable[[int], KnownHost | None],
     effective: Callable[[str, KnownHost], BookedRule | None],
 ) -> None:
-    """Lead the silence of hosts (microseconds) through the rules of silence."""
+    """Lead the silence of hosts (microseconds) through the rules of silence.
+
+    `labels` say of all of them what kind of silence it is.
+    """
     for name in book.names():
         forms = [form for form in book.variants(name) if isinstance(form.rule, Absence)]
         if not forms:
@@ -275,4 +279,4 @@ def judge_silence(
             booked = None if host is None or host.revoked else effective(name, host)
             if host is not None and booked is not None:
                 observation = Observation(judgement.now, microseconds / 1_000_000)
-                judgement.observe(host, booked, component, [[(observation, {})]])
+                judgement.observe(host, booked, component, [[(observation, labels)]])

@@ -35,7 +35,7 @@ from forewarn_collector.rules.change import (
     ScopeChange,
 )
 from forewarn_collector.rules.kinds import KINDS, kind_of
-from forewarn_collector.rules.own import CHECK_FAILED, OWN_RULES
+from forewarn_collector.rules.own import OWN_METRICS, OWN_RULES
 from forewarn_collector.selector import BadSelector, Key, Selectable, Selector
 
 FORECAST_EVERY = timedelta(hours=1)
@@ -127,7 +127,7 @@ def declared() -> tuple[Declared, ...]:
             check="collector",
             component=own.component,
             every=own.every,
-            metrics={CHECK_FAILED.name: CHECK_FAILED},
+            metrics={metric.name: metric for metric in OWN_METRICS},
         )
         found.append(Declared(booked, own.off_for))
     return tuple(found)
@@ -172,6 +172,8 @@ class RuleBook:
         for name in changes:
             if name not in names:
                 raise BadRule(("rules", name), f"there is no rule {name}{meant(name, names)}")
+        self.groups: Mapping[str, str] = dict(groups)
+        """What the groups of the configuration select, by their names."""
         self.warnings: tuple[str, ...] = ()
         self._pages = {
             one.booked.name: self._page(one, changes.get(one.booked.name), groups) for one in rules
@@ -322,7 +324,7 @@ def _increase(booked: BookedRule, change: IncreaseChange, path: Sequence[str | i
             f"{meant(change.metric, booked.metrics)}",
         )
     also = None if change.and_ is None else _increase(booked, change.and_, (*path, "and"))
-    return Increase(metric=metric, by=change.by, and_=also)
+    return Increase(metric=metric, by=change.by, and_=also, within=change.within)
 
 
 def _levels(
@@ -408,7 +410,8 @@ def check_template(template: str, booked: BookedRule, path: Sequence[str | int])
     """Raise BadRule when a title or advice names something no alert of the rule will have."""
     labels = booked.metric.labels if booked.metric is not None else ()
     dates = ("due", "earliest", "latest") if isinstance(booked.rule, Forecast) else ()
-    known = {"host", "value", *labels, *dates}
+    silence = ("silence",) if isinstance(booked.rule, Absence) else ()
+    known = {"host", "value", *labels, *dates, *silence}
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as bad:

@@ -10,13 +10,14 @@ from forewarn_checks.base import Severity
 from forewarn_checks.base.durations import parse_duration
 
 
-def _duration(value: object) -> timedelta:
+def duration(value: object) -> timedelta:
+    """Return the duration that a value of a file names.  Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError('write a duration in quotes: "30s", "5m", "6h" or "7d"')
     return parse_duration(value)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(duration)]
 """``"30s"``, ``"5m"``, ``"6h"`` or ``"7d"``."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -43,6 +44,9 @@ class IncreaseChange(_Table):
     by: Number = Field(description="It must have grown by so much.")
     and_: "IncreaseChange | None" = Field(
         default=None, alias="and", description="A second counter that must have grown, too."
+    )
+    within: Duration | None = Field(
+        default=None, description="Raise only for growth in so short a time."
     )
 
 

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from forewarn_checks.base import Absence, Component, Metric, Rule, Severity, State, Unit
+from forewarn_checks.base import (
+    Absence,
+    Component,
+    Metric,
+    Rule,
+    Severity,
+    State,
+    Threshold,
+    Unit,
+)
 
 CHECK_FAILED = Metric(
     "check_failed",
@@ -11,6 +20,14 @@ CHECK_FAILED = Metric(
     "1 while the latest run of a check failed or timed out.",
     ("check",),
 )
+AHEAD, BEHIND = "ahead", "behind"
+CLOCK_ERROR = Metric(
+    "clock_error_seconds",
+    Unit.SECONDS,
+    "How far the host's clock is from the collector's, and which way.",
+    ("direction",),
+)
+OWN_METRICS = (CHECK_FAILED, CLOCK_ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +46,7 @@ OWN_RULES = (
             name="HostSilent",
             severity=Severity.HIGH,
             after=timedelta(minutes=10),
-            title="{host} is silent",
+            title="{host} {silence}",
             advice="Nothing came from {host} for {value}. Is it switched on and on the network? "
             "If so, look there at: forewarn-agent status.",
         ),
@@ -52,5 +69,24 @@ OWN_RULES = (
         component=Component("check", ("check",)),
         # The longest interval of any check: a gap is judged by the slowest of them.
         every=timedelta(hours=6),
+    ),
+    OwnRule(
+        rule=Threshold(
+            name="ClockWrong",
+            metric=CLOCK_ERROR,
+            severity=Severity.WARNING,
+            # Two minutes are more than any batch takes; at five, sign-ins by Kerberos fail.
+            above=120.0,
+            clear_at=60.0,
+            hold_for=timedelta(minutes=10),
+            clear_for=timedelta(minutes=10),
+            title="The clock of {host} is {value} {direction}",
+            advice="Its clock is {value} {direction} of the collector's. Readings are dated by "
+            "their age and none is lost, but sign-ins and certificates on {host} may fail. Look "
+            "there at: timedatectl (Linux) or w32tm /query /status (Windows), and turn time "
+            "synchronisation on. If many hosts say so at once, it is the collector's clock.",
+        ),
+        component=Component("clock"),
+        every=timedelta(minutes=5),
     ),
 )
