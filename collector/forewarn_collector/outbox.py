@@ -15,13 +15,14 @@ import httpx
 from sqlalchemy import Connection
 
 from forewarn_collector import egress
+from forewarn_collector.asking import Asker
 from forewarn_collector.clock import uuid7
 from forewarn_collector.config import DestinationEntry
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.state import outbox as rows
 from forewarn_collector.state import retelling
 from forewarn_collector.state.database import Database
-from forewarn_collector.state.outbox import Due, Health
+from forewarn_collector.state.outbox import Due, Health, Telling
 from forewarn_collector.ticket_body import TicketBody, write
 from forewarn_collector.tickets import (
     Delivered,
@@ -71,6 +72,7 @@ class Courier:
         *,
         client: Callable[[DestinationEntry], httpx.Client] | None = None,
         dice: Callable[[], float] = random.random,
+        telling: Telling | None = None,
     ) -> None:
         self._database = database
         self._client = client or (lambda entry: egress.client(entry.allow_networks))
@@ -80,6 +82,8 @@ class Courier:
         self._told_again: dict[str, datetime] = {}
         self._counted: frozenset[str] | None = None
         self._started = False
+        self._telling = telling
+        self._asker = Asker(database)
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="courier")
         self.use(destinations)
 
@@ -89,12 +93,15 @@ class Courier:
             rows.release_all(connection)
         self._started = True
 
-    def use(self, destinations: Iterable[DestinationEntry]) -> None:
+    def use(self, destinations: Iterable[DestinationEntry], telling: Telling | None = None) -> None:
         """Deliver to these from now on.  What is under way ends as it began.
+
+        `telling` is what answers from there set off here; None leaves it as it was.
 
         What waits for others is given up by the next call after `start`, and taken up again when
         they come back.
         """
+        self._telling = telling or self._telling
         self._ports = {
             entry.name: _Port(entry, all_destinations()[entry.kind], self._client(entry))
             for entry in destinations
@@ -175,6 +182,8 @@ class Courier:
             if stop:
                 return total
         self._tell_again(port, health, now)
+        if self._telling is not None and not _is_shut(health, now):
+            self._asker.ask(port.entry, port.http, now=now, telling=self._telling)
         return total
 
     def _tell_again(self, port: "_Port", health: Health, now: datetime) -> None:
@@ -182,8 +191,7 @@ class Courier:
         every, name = port.destination.resend_every, port.entry.name
         last = self._told_again.get(name)
         early = last is not None and timedelta(0) <= now - last < (every or timedelta(0))
-        shut = health.open_until is not None and now < health.open_until
-        if every is None or early or shut or health.disabled_at is not None:
+        if every is None or early or _is_shut(health, now):
             return
         self._told_again[name] = now
         with self._database.read() as connection:
@@ -195,8 +203,7 @@ class Courier:
     def _lease(self, name: str, now: datetime) -> tuple[Health, list[Due]]:
         with self._database.read() as connection:
             health = rows.health(connection, name)
-            shut = health.open_until is not None and now < health.open_until
-            if shut or health.disabled_at is not None or not rows.waiting(connection, name):
+            if _is_shut(health, now) or not rows.waiting(connection, name):
                 return health, []
         # Behind an open breaker one message goes ahead to see whether the way is free.
         limit = 1 if health.failures >= BREAKS_AFTER else _AT_ONCE
@@ -264,6 +271,13 @@ def _settle(
     if after != health:
         rows.save_health(connection, due.destination, after)
     return after
+
+
+def _is_shut(health: Health, now: datetime) -> bool:
+    """Say whether a destination is to be left alone."""
+    return health.disabled_at is not None or (
+        health.open_until is not None and now < health.open_until
+    )
 
 
 def delay(attempts: int, after_seconds: float | None, dice: float) -> timedelta | None:

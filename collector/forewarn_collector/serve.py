@@ -86,7 +86,7 @@ class Line:
             return str(wrong)
         self.collector.live.settings = settings
         self.engine.use(settings.book, settings.telling)
-        self.courier.use(settings.config.destinations)
+        self.courier.use(settings.config.destinations, settings.telling)
         _warn(settings)
         for name in ("agents", "operators", "url"):
             if getattr(before, name) != getattr(settings.config, name):
@@ -223,7 +223,7 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
             on_results=result_keeper(database, collector.hosts),
         )
         engine = Engine(database, store, collector.hosts, settings.book, settings.telling)
-        courier = Courier(database, settings.config.destinations)
+        courier = Courier(database, settings.config.destinations, telling=settings.telling)
         stack.callback(courier.close)
         line = Line(
             collector=collector,

@@ -1,6 +1,6 @@
 """What a destination is told, and what it can answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -57,6 +57,36 @@ class Refused:
 
 
 Delivery = Delivered | TryAgain | Refused
+
+
+class Progress(StrEnum):
+    """How far another system says the work on a ticket is."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"  # somebody is at it
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A ticket that another system has: our key and its own name for it."""
+
+    ticket_key: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a ticket stands in another system.  `assignee` is "" where it is nobody's."""
+
+    ticket_key: str
+    progress: Progress
+    assignee: str = ""
+
+
+Looked = tuple[Standing, ...] | TryAgain | Refused
+"""How tickets stand there, those that could be read; or why none could."""
+
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -66,7 +96,9 @@ class Destination(Generic[C]):
 
     `deliver` posts once and never raises for what the network or the other side does.  The
     headers of the attempt may depend on the moment, hence unix seconds as the last argument.
-    `resend_every` is for systems that forget: how often what is open is told again.
+    `resend_every` is for systems that forget: how often what is open is told again.  `look` asks
+    how tickets stand there, `at_once` of them in a request, None for places that cannot be asked;
+    it never raises either.
     """
 
     kind: str
@@ -74,3 +106,5 @@ class Destination(Generic[C]):
     deliver: Callable[[C, Message, httpx.Client, float], Delivery]
     describe: Callable[[C], Mapping[str, str]]  # what may be shown of a config: no secrets
     resend_every: timedelta | None = None
+    look: Callable[[C, Sequence[Known], httpx.Client, float], Looked] | None = None
+    at_once: int = 1

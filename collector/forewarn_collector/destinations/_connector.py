@@ -8,6 +8,7 @@ A close is believed when the other system shows the ticket closed.
 import httpx
 
 from forewarn_collector.destinations._answers import shown_address
+from forewarn_collector.destinations._looking import look
 from forewarn_collector.destinations._profile import Profile
 from forewarn_collector.destinations._setting import Setting, mapped, own_words, setting_of
 from forewarn_collector.destinations._talk import Found, Stopped, Talk
@@ -30,6 +31,10 @@ def connector(profile: Profile) -> Destination[Setting]:
         deliver=lambda config, message, http, at: _deliver(profile, config, message, http, at),
         describe=lambda config: {"address": shown_address(config.url), "system": profile.name},
         resend_every=profile.resend_every,
+        look=None
+        if profile.answers is None
+        else lambda config, known, http, at: look(profile, config, known, http, at),
+        at_once=profile.answers.at_once if profile.answers and profile.answers.many else 1,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from forewarn_collector.destinations._template import words_in
+from forewarn_collector.tickets import Progress
 
 Scalar = str | int | bool
 
@@ -90,6 +91,25 @@ class Record(_Part):
     twin: tuple[str, ...] = ()
 
 
+class Answers(_Part):
+    """What a ticket of the other system says of the work on it; every path is of its record.
+
+    `states` says what its states mean, by their lower-case names; any other state is open, unless
+    `Record.closed` has it.  `nobody` are texts at `assignee` that name no one.  `many` asks about
+    several tickets in one request, else each is fetched: its ``{references}`` is `each` for every
+    ticket, with `between` between them.
+    """
+
+    state: str = ""  # as in the record, unless it is elsewhere
+    states: Mapping[str, Progress] = Field(default_factory=dict)
+    assignee: str = ""
+    nobody: tuple[str, ...] = ()
+    many: Asking | None = None
+    each: str = "{reference}"
+    between: str = ","
+    at_once: int = Field(default=25, ge=1, le=100)
+
+
 class Auth(_Part):
     """How we say who we are: basic, headers, and what is fetched before and given back after."""
 
@@ -157,6 +177,7 @@ class Profile(_Part):
     close: tuple[Request, ...]
     reopen: tuple[Request, ...] = ()
     withdraw: tuple[Request, ...] = ()
+    answers: Answers | None = None
     resend: Resend | None = None
 
     @property
@@ -171,10 +192,14 @@ class Profile(_Part):
             raise BadProfile(f"{self.kind}: an option or map hides a word of tickets")
         if not self.puts and not (self.find and self.fetch and self.record and self.reopen):
             raise BadProfile(f"{self.kind}: needs find, fetch, record and reopen, or puts = true")
+        if self.answers and not (self.fetch and self.record):
+            raise BadProfile(f"{self.kind}: answers need fetch and record")
         for where, request, kept in self._requests():
             known = own | kept | {"reference"} | TICKET_WORDS
             if where in ("find", "fetch", "heard"):
                 known = (own - set(self.maps)) | kept | _ASKING | ({"key"} if self.puts else set())
+            if where == "answers":
+                known = (own - set(self.maps)) | kept | {"references"}
             for word in sorted(request.words() - known):
                 raise BadProfile(f"{self.kind}: {where} may not use {{{word}}}")
         return self
@@ -182,8 +207,10 @@ class Profile(_Part):
     def _requests(self) -> Iterator[tuple[str, Request, set[str]]]:
         """Return every request with the words that earlier ones keep for it."""
         session = set(self.auth.enter.keep) if self.auth.enter else set()
-        single = (self.auth.enter, self.find, self.fetch, self.heard, self.create, self.auth.leave)
-        names = ("enter", "find", "fetch", "heard", "create", "leave")
+        many = self.answers.many if self.answers else None
+        asked = (self.find, self.fetch, self.heard, many)
+        single = (self.auth.enter, *asked, self.create, self.auth.leave)
+        names = ("enter", "find", "fetch", "heard", "answers", "create", "leave")
         for name, one in zip(names, single, strict=True):
             if one is not None:
                 yield name, one, session

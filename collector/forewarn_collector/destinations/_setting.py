@@ -9,6 +9,7 @@ from forewarn_checks.base import Severity
 from forewarn_collector.destinations._answers import web_address
 from forewarn_collector.destinations._profile import Option, Profile
 from forewarn_collector.destinations._template import Word
+from forewarn_collector.tickets import Progress
 
 Maps = Mapping[str, Mapping[str, int | str]]
 _KEYS = {
@@ -38,6 +39,15 @@ class Setting(BaseModel):
 def setting_of(profile: Profile) -> type[Setting]:
     """Return the model of a profile's table: its own options beside url and maps."""
     options = {name: _field(option) for name, option in profile.options.items()}
+    if profile.answers is not None:
+        options["states"] = (
+            Mapping[str, Progress],
+            Field(
+                default_factory=dict,
+                description="What its states mean where they are not the usual ones, e.g. "
+                '{"In review" = "acknowledged"}; open, acknowledged or resolved.',
+            ),
+        )
     whole = field_validator("maps", mode="after")(_check_of_maps(profile))
     model: type[Setting] = create_model(
         f"{profile.kind}_setting",
@@ -85,6 +95,13 @@ def own_words(profile: Profile, config: Setting) -> dict[str, Word]:
         value = getattr(config, name)
         words[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
     return words
+
+
+def states_of(profile: Profile, config: Setting) -> dict[str, Progress]:
+    """Return what the states of the other system mean, by their lower-case names."""
+    own: Mapping[str, Progress] = getattr(config, "states", {})
+    usual = profile.answers.states if profile.answers else {}
+    return {name.lower(): meant for name, meant in {**usual, **own}.items()}
 
 
 def mapped(profile: Profile, config: Setting, words: Mapping[str, Word]) -> dict[str, Word]:

@@ -64,6 +64,11 @@ class Talk:
         self._at = at
         self._words = dict(words)
 
+    def saying(self, more: Mapping[str, Word]) -> "Talk":
+        """Return the same conversation with other words."""
+        words = {**self._words, **more}
+        return Talk(self.profile, self._config, self._http, self._at, words)
+
     def about(self, reference: str, kept: str = "") -> "Talk":
         """Return the same conversation about one ticket of the other system."""
         words = {
@@ -123,6 +128,15 @@ class Talk:
                 Refused(f"{reference} does not carry our key any more; it was left as it is")
             )
         return found
+
+    def records(self, asking: Asking) -> list[JsonValue]:
+        """Return what a question is answered, whosever it is.  Raises Stopped."""
+        answer = self._look(asking)
+        return [] if answer is None else read_all(answer, asking.items)
+
+    def verified(self, record: JsonValue) -> Found | None:
+        """Return a record if it carries our key, else None."""
+        return self._verified(record)
 
     def create(self) -> str:
         """Create the ticket; return its name there.  Raises Stopped."""

@@ -148,7 +148,8 @@ def _move(connection: Connection, before: RowMapping, now: datetime, telling: Te
         sets: dict[str, str | None] = {"state": state, "waiting_for": None}
         again = event("reopened", data, sets=sets, resolved_at=None)
         happen(connection, row, again, actor=ACTOR, now=now)
-        outbox.tell(connection, ticket_id, Kind.UPDATED, now=now, telling=telling)
+        # As an opening: where it was resolved in another system it must be opened again.
+        outbox.tell(connection, ticket_id, Kind.OPENED, now=now, telling=telling)
         return True
     data = {"because": "cleared a day ago"}
     close(connection, row, "closed", data, actor=ACTOR, now=now, telling=telling)

@@ -20,6 +20,8 @@ from forewarn_collector.state.tables import ticket_events, tickets
 ACTOR = "forewarn"
 INBOUND = "inbound:"
 """What the name of another tool that calls begins with: it is no person either."""
+DESTINATION = "destination:"
+"""What the name of another system begins with, when people did there what is taken over here."""
 
 VERIFY_AFTER = timedelta(minutes=30)
 """How long after somebody said it is done it may go on firing."""
@@ -56,8 +58,14 @@ def event(
     return Event(kind=str(kind), data=data or {}, sets=sets or {}, values=values)
 
 
+def is_reserved(name: str) -> bool:
+    """Say whether a name is one that no person may have: the history could not tell who it was."""
+    folded = name.strip().casefold()
+    return folded == ACTOR or folded.startswith((INBOUND, DESTINATION))
+
+
 def is_person(actor: str) -> bool:
-    """Say whether a human being did it: only they can respond."""
+    """Say whether a human being did it, here or in another system: only they can respond."""
     return actor != ACTOR and not actor.startswith(INBOUND)
 
 

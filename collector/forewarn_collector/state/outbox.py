@@ -5,8 +5,9 @@ leave in the order of their ids, so that a close never overtakes its open.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
@@ -21,7 +22,7 @@ from forewarn_collector.state.tables import (
     tickets,
 )
 from forewarn_collector.ticket_body import TicketBody, write
-from forewarn_collector.tickets import Kind
+from forewarn_collector.tickets import Kind, Progress
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,6 +39,11 @@ class Telling:
     ticket_url: str = ""
     policies: Policies = field(default_factory=Policies)
     routing: Routing = field(default_factory=Routing)
+
+    def without(self, destination: str) -> "Telling":
+        """Return the same for all but one: who said something is not told it."""
+        left = tuple(name for name in self.destinations if name != destination)
+        return replace(self, destinations=left)
 
 
 def tell(
@@ -212,8 +218,8 @@ def settle(
             settled_at=now,
         )
     )
-    if reference and reference != due.reference:
-        _keep_reference(connection, due, reference)
+    if state == "delivered":
+        _keep_reference(connection, due, reference, now)
 
 
 def postpone(connection: Connection, due: Due, *, answer: str, next_at: datetime) -> None:
@@ -368,15 +374,26 @@ def _is_untried_update(row: RowMapping) -> bool:
     )
 
 
-def _keep_reference(connection: Connection, due: Due, reference: str) -> None:
+def _keep_reference(connection: Connection, due: Due, reference: str, now: datetime) -> None:
+    """Keep what the ticket is called there, and how it stands there by what we did to it."""
+    values: dict[str, Any] = {}
+    if reference and reference != due.reference:
+        values = {"reference": reference[:300], "asked_at": now, "seen_progress": Progress.OPEN}
+    elif due.kind is Kind.OPENED:
+        # What it is after a reopening is our doing, whatever that system calls it.
+        values = {"asked_at": now, "seen_progress": None}
+    elif due.kind is Kind.CLOSED:
+        values = {"seen_progress": Progress.RESOLVED}
     mine = and_(
         external_references.c.destination == due.destination,
         external_references.c.ticket_id == due.ticket_id,
     )
-    changed = update(external_references).where(mine).values(reference=reference[:300])
-    if connection.execute(changed).rowcount == 0:
+    if not values:
+        return
+    done = connection.execute(update(external_references).where(mine).values(values)).rowcount
+    if done == 0 and reference:
         row = {"destination": due.destination, "ticket_id": due.ticket_id}
-        connection.execute(insert(external_references).values(**row, reference=reference[:300]))
+        connection.execute(insert(external_references).values(**row, **values))
 
 
 def _id_after(before: str | None, last: RowMapping | None, now: datetime) -> str:

@@ -7,13 +7,14 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert, select
 
 from forewarn_collector.clock import uuid7
+from forewarn_collector.state.history import is_reserved
 from forewarn_collector.state.tables import users
 
 _HASHER = PasswordHasher()
 
 
 class NameTaken(Exception):
-    """There is a user of this name; the text says what to do."""
+    """There is a user of this name, or it is none for people; the text says what to do."""
 
 
 def create_user(
@@ -28,6 +29,8 @@ def create_user(
 
     Raises NameTaken.
     """
+    if is_reserved(name):
+        raise NameTaken(f"{name!r} is how the collector signs what it does; choose another name")
     if connection.execute(select(users.c.id).where(users.c.name == name)).scalar() is not None:
         raise NameTaken(f"user {name!r} exists; choose another name")
     user_id = uuid7(now)

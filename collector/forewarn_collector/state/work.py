@@ -14,7 +14,14 @@ from forewarn_collector.priority import computed
 from forewarn_collector.sla.policy import Waiting
 from forewarn_collector.state import outbox
 from forewarn_collector.state.closing import close
-from forewarn_collector.state.history import Event, Row, event, happen, is_person
+from forewarn_collector.state.history import (
+    Event,
+    Row,
+    event,
+    happen,
+    is_person,
+    is_reserved,
+)
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import episodes
 from forewarn_collector.state.tickets import (
@@ -38,12 +45,12 @@ def acknowledge(
     clients: Clients,
     telling: Telling,
 ) -> None:
-    """Take a ticket into work; `actor` becomes its assignee if it has none."""
+    """Take a ticket into work; `actor` becomes its assignee if it has none and is a login here."""
     row = _undone(connection, number, clients, "acknowledged")
     sets = {
         "state": TicketState.IN_PROGRESS,
         "waiting_for": None,
-        "assignee": row["assignee"] or actor[:100],
+        "assignee": row["assignee"] or (None if is_reserved(actor) else actor[:100]),
     }
     _do(connection, row, event("acknowledged", sets=sets), actor, now, telling)
 

@@ -56,6 +56,8 @@ class Spec:
     foreign: Row  # somebody else's ticket, as the system holds it
     mark_field: str  # the field of a row that holds the mark
     comments: bool = True
+    taken: Row | None = None  # how a row is once somebody there is at it, None if it cannot say
+    taken_by: str = ""  # and who, where it says it
 
 
 @dataclass
@@ -192,7 +194,7 @@ def _query(request: httpx.Request, patterns: Mapping[str, str]) -> dict[str, str
         found = re.fullmatch(known[name], text)
         if found is None:
             raise NotTaken(400, f"{name}: {text!r} is not understood")
-        caught |= found.groupdict()
+        caught |= {key: value for key, value in found.groupdict().items() if value is not None}
     for name in patterns:
         if not name.endswith("?") and name not in given:
             raise NotTaken(400, f"{name} is missing")
@@ -214,6 +216,12 @@ def _given(answer: httpx.Response | Exception) -> httpx.Response:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def picked(desk: Desk, ids: str, between: str = ",", before: str = "") -> list[Row]:
+    """Return the rows that a list of numbers names; what is not there is left out."""
+    wanted = [one.removeprefix(before) for one in ids.split(between)]
+    return [desk.rows[one] for one in wanted if one in desk.rows]
 
 
 def basic(user: str, password: str) -> str:

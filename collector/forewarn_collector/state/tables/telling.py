@@ -40,4 +40,7 @@ external_references = Table(
     Column("destination", String(100), primary_key=True),
     Column("ticket_id", ForeignKey("tickets.id"), primary_key=True),
     Column("reference", String(300), nullable=False),
+    Column("asked_at", Moment, index=True),  # when it was last asked after
+    Column("seen_progress", String(20)),  # open acknowledged resolved; null: not known yet
+    Column("seen_assignee", String(100)),
 )

@@ -38,6 +38,7 @@ def note(desk: Desk, body: Any, number: str) -> Answer:
 
 SPEC = Spec(
     config={
+        "states": {"8": "acknowledged"},
         "user": "api@example.com",
         "secret": "a-secret",
         "integration_code": "I-CODE",
@@ -93,5 +94,6 @@ SPEC = Spec(
     carries=lambda row: str(row["externalID"]),
     foreign={"externalID": "other", "status": 1},
     mark_field="externalID",
+    taken={"status": 8},
     comments=False,
 )

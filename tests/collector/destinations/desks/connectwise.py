@@ -2,16 +2,24 @@
 
 from typing import Any
 
-from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec, basic
+from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec, basic, picked
 
 T = "/v4_6_release/apis/3.0/service/tickets"
-FIELDS = {"fields": "id,externalXRef,closedFlag"}
+FIELDS = {"fields": "id,externalXRef,closedFlag(,status,owner)?"}
 PRIORITIES = (6, 7, 8, 9, 10)
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
     closed = row["status"] == "Closed"
-    return {"id": row["id"], "externalXRef": row["externalXRef"], "closedFlag": closed}
+    told = {"id": row["id"], "externalXRef": row["externalXRef"], "closedFlag": closed}
+    return {**told, "status": {"name": row["status"]}, "owner": row.get("owner")}
+
+
+def several(desk: Desk, body: Any, **asked: str) -> Answer:
+    """Search by mark, or by some numbers."""
+    if asked.get("q_mark"):
+        return 200, [shown(row) for row in desk.find(asked["q_mark"], "externalXRef")]
+    return 200, [shown(row) for row in picked(desk, asked["q_ids"])]
 
 
 def create(desk: Desk, body: Any) -> Answer:
@@ -41,6 +49,7 @@ SPEC = Spec(
         "secret": "priv-key",
         "client_id": "c-id",
         "company": 250,
+        "states": {"In Progress": "acknowledged"},
         "maps": {"priority_id": {"P1": 6, "P2": 7, "P3": 8, "P4": 9, "P5": 10}},
     },
     secrets=("priv-key",),
@@ -49,13 +58,10 @@ SPEC = Spec(
         Route(
             "GET",
             T,
-            lambda desk, body, q_mark: (
-                200,
-                [shown(row) for row in desk.find(q_mark, "externalXRef")],
-            ),
+            several,
             query={
-                "conditions": f'externalXRef="{MARK}"',
-                "orderBy": "id asc",
+                "conditions": rf'externalXRef="{MARK}"|id in \((?P<ids>\d+(,\d+)*)\)',
+                "orderBy?": "id asc",
                 "pageSize": r"\d+",
                 **FIELDS,
             },
@@ -100,4 +106,6 @@ SPEC = Spec(
     carries=lambda row: str(row["externalXRef"]),
     foreign={"externalXRef": "other", "status": "New"},
     mark_field="externalXRef",
+    taken={"owner": {"name": "Alice Liddell"}, "status": "In Progress"},
+    taken_by="Alice Liddell",
 )

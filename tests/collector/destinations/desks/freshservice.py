@@ -73,4 +73,5 @@ SPEC = Spec(
     carries=lambda row: " ".join(row["tags"]),
     foreign={"tags": ["printer"], "status": 2},
     mark_field="tags",
+    taken={"status": 3},
 )

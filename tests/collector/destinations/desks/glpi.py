@@ -96,4 +96,5 @@ SPEC = Spec(
     carries=lambda row: str(row["name"]),
     foreign={"name": "The printer is on fire", "status": 2},
     mark_field="name",
+    taken={"status": 4},
 )

@@ -50,7 +50,7 @@ def actions(desk: Desk, body: Any, q_number: str) -> Answer:
 
 
 SPEC = Spec(
-    config={"secret": "h-secret", "application": "app"},
+    config={"states": {"8": "acknowledged"}, "secret": "h-secret", "application": "app"},
     secrets=("h-secret", "bearer-t0ken"),
     login={"authorization": "Bearer bearer-t0ken"},
     routes=(
@@ -90,4 +90,5 @@ SPEC = Spec(
     carries=lambda row: str(row["summary"]),
     foreign={"summary": "The printer is on fire", "status_id": 1},
     mark_field="summary",
+    taken={"status_id": 8},
 )

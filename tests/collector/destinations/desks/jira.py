@@ -13,6 +13,7 @@ from tests.collector.destinations.desk import (
     Spec,
     basic,
     check,
+    picked,
 )
 
 ISSUE = "/rest/api/3/issue"
@@ -28,7 +29,8 @@ TRANSITIONS = {"11": "new", "41": "done"}
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
     status = {"name": "x", "statusCategory": {"key": row["status"]}}
-    return {"id": str(row["id"]), "fields": {"labels": row["labels"], "status": status}}
+    fields = {"labels": row["labels"], "status": status, "assignee": row.get("assignee")}
+    return {"id": str(row["id"]), "fields": fields}
 
 
 def create(desk: Desk, body: Any) -> Answer:
@@ -37,6 +39,10 @@ def create(desk: Desk, body: Any) -> Answer:
 
 
 def search(desk: Desk, body: Any) -> Answer:
+    several = re.fullmatch(r"id in \((\d+(,\d+)*)\)", body["jql"])
+    if several is not None:
+        desk.written -= 1
+        return 200, {"issues": [shown(row) for row in picked(desk, several[1])]}
     asked = re.fullmatch(f'labels = "{MARK}" ORDER BY created ASC', body["jql"])
     if asked is None:
         raise NotTaken(400, "Error in the JQL Query")
@@ -85,7 +91,7 @@ SPEC = Spec(
             "GET",
             f"{ISSUE}/{NUMBER}",
             lambda desk, body, number: (200, shown(desk.row(number))),
-            query={"fields": "labels,status"},
+            query={"fields": "labels,status,assignee"},
         ),
         Route(
             "POST",
@@ -115,4 +121,6 @@ SPEC = Spec(
     carries=lambda row: " ".join(row["labels"]),
     foreign={"labels": ["printer"], "status": "new"},
     mark_field="labels",
+    taken={"status": "indeterminate", "assignee": {"displayName": "Alice Liddell"}},
+    taken_by="Alice Liddell",
 )

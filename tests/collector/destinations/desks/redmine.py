@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec
+from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec, picked
+
+NAMES = {1: "New", 2: "In Progress", 3: "Resolved", 5: "Closed", 6: "Rejected"}
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -11,8 +13,20 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
         "subject": row["subject"],
         "description": row["description"],
         "author": {"id": 4, "name": "forewarn"},
-        "status": {"id": row["status_id"], "is_closed": row["status_id"] in (5, 6)},
+        "status": {
+            "id": row["status_id"],
+            "name": NAMES[row["status_id"]],
+            "is_closed": row["status_id"] in (5, 6),
+        },
+        **({"assigned_to": row["assigned_to"]} if "assigned_to" in row else {}),
     }
+
+
+def several(desk: Desk, body: Any, **asked: str) -> Answer:
+    """Search by mark, or by some numbers."""
+    if asked.get("q_mark"):
+        return search(desk, body, asked["q_mark"])
+    return 200, {"issues": [shown(row) for row in picked(desk, asked["q_ids"])]}
 
 
 def create(desk: Desk, body: Any) -> Answer:
@@ -45,8 +59,14 @@ SPEC = Spec(
         Route(
             "GET",
             "/issues.json",
-            search,
-            query={"status_id": r"\*", "subject": f"~{MARK}", "sort": "id", "limit": r"\d+"},
+            several,
+            query={
+                "status_id": r"\*",
+                "subject?": f"~{MARK}",
+                "issue_id?": r"(?P<ids>\d+(,\d+)*)",
+                "sort?": "id",
+                "limit": r"\d+",
+            },
         ),
         Route("GET", f"/issues/{NUMBER}.json", get, query={"include?": "journals"}),
         Route(
@@ -73,4 +93,6 @@ SPEC = Spec(
     carries=lambda row: str(row["subject"]),
     foreign={"subject": "The printer is on fire", "description": "x", "status_id": 1},
     mark_field="subject",
+    taken={"status_id": 2, "assigned_to": {"id": 5, "name": "Alice Liddell"}},
+    taken_by="Alice Liddell",
 )

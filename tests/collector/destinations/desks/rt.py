@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, NotTaken, Route, Spec
+from tests.collector.destinations.desk import (
+    MARK,
+    NUMBER,
+    Answer,
+    Desk,
+    NotTaken,
+    Route,
+    Spec,
+    picked,
+)
 
 T = "/REST/2.0/ticket"
 
@@ -14,7 +23,15 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
         "Subject": row["Subject"],
         "Status": row["Status"],
         "Creator": {"id": "forewarn", "type": "user"},
+        "Owner": {"id": row.get("Owner", "Nobody"), "type": "user"},
     }
+
+
+def several(desk: Desk, body: Any, **asked: str) -> Answer:
+    """Search by mark, or by some numbers."""
+    if asked.get("q_mark"):
+        return search(desk, body, asked["q_mark"])
+    return 200, {"items": [shown(row) for row in picked(desk, asked["q_ids"], " OR ", "id=")]}
 
 
 def create(desk: Desk, body: Any) -> Answer:
@@ -58,11 +75,11 @@ SPEC = Spec(
         Route(
             "GET",
             "/REST/2.0/tickets",
-            search,
+            several,
             query={
-                "query": f"Subject LIKE '{MARK}'",
-                "fields": "Subject,Status,Creator",
-                "orderby": "id",
+                "query": rf"Subject LIKE '{MARK}'|(?P<ids>id=\d+( OR id=\d+)*)",
+                "fields": "Subject,Status,Creator(,Owner)?",
+                "orderby?": "id",
                 "per_page": r"\d+",
             },
         ),
@@ -95,4 +112,6 @@ SPEC = Spec(
     carries=lambda row: str(row["Subject"]),
     foreign={"Subject": "The printer is on fire", "Status": "open", "Priority": 1},
     mark_field="Subject",
+    taken={"Status": "open", "Owner": "alice"},
+    taken_by="alice",
 )

@@ -3,7 +3,16 @@
 import re
 from typing import Any
 
-from tests.collector.destinations.desk import MARK, Answer, Desk, NotTaken, Route, Spec, basic
+from tests.collector.destinations.desk import (
+    MARK,
+    Answer,
+    Desk,
+    NotTaken,
+    Route,
+    Spec,
+    basic,
+    picked,
+)
 
 TABLE = "/api/now/table/incident"
 ID = r"(?P<number>[0-9a-f]{32})"
@@ -24,6 +33,9 @@ def create(desk: Desk, body: Any) -> Answer:
 
 def search(desk: Desk, body: Any, q_query: str) -> Answer:
     asked = re.fullmatch(rf"correlation_id={MARK}\^ORDERBYsys_created_on", q_query)
+    several = re.fullmatch(r"sys_idIN(?P<ids>[0-9a-f]{32}(,[0-9a-f]{32})*)", q_query)
+    if several:
+        return 200, {"result": [shown(row) for row in picked(desk, several["ids"])]}
     # A term that is not understood is dropped, and what is left asks for everything.
     found = desk.find(asked["mark"], "correlation_id") if asked else [*desk.rows.values()]
     return 200, {"result": [shown(row) for row in found][:10]}
@@ -50,7 +62,7 @@ SPEC = Spec(
             search,
             query={
                 "sysparm_query": "(?P<query>.*)",
-                "sysparm_limit": "10",
+                "sysparm_limit": "10|100",
                 "sysparm_fields": FIELDS,
             },
         ),
@@ -94,4 +106,5 @@ SPEC = Spec(
     foreign={"sys_id": f"{7:032x}", "correlation_id": "", "state": "2"},
     mark_field="correlation_id",
     comments=False,
+    taken={"state": "2"},
 )

@@ -17,7 +17,12 @@ ARTICLE = {
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {"id": row["id"], "title": row["title"], "state": row["state"]}
+    return {
+        "id": row["id"],
+        "title": row["title"],
+        "state": row["state"],
+        "owner": row.get("owner", "-"),
+    }
 
 
 def create(desk: Desk, body: Any) -> Answer:
@@ -83,4 +88,6 @@ SPEC = Spec(
     carries=lambda row: str(row["title"]),
     foreign={"title": "The printer is on fire", "state": "open", "priority": "2 normal"},
     mark_field="title",
+    taken={"state": "pending reminder", "owner": "alice@example.com"},
+    taken_by="alice@example.com",
 )

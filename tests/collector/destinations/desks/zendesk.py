@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec, basic
+from tests.collector.destinations.desk import MARK, NUMBER, Answer, Desk, Route, Spec, basic, picked
 
 T = "/api/v2/tickets"
 PRIORITIES = ("urgent", "high", "normal", "low")
@@ -54,6 +54,15 @@ SPEC = Spec(
             f"{T}/{NUMBER}.json",
             lambda desk, body, number: (200, {"ticket": shown(desk.row(number))}),
         ),
+        Route(
+            "GET",
+            f"{T}/show_many.json",
+            lambda desk, body, q_ids: (
+                200,
+                {"tickets": [shown(row) for row in picked(desk, q_ids)]},
+            ),
+            query={"ids": r"(?P<ids>\d+(,\d+)*)"},
+        ),
         Route("GET", f"{T}/{NUMBER}/comments.json", comments, query={"sort_order": "desc"}),
         Route(
             "POST",
@@ -87,4 +96,5 @@ SPEC = Spec(
     carries=lambda row: str(row["external_id"]),
     foreign={"external_id": "other", "status": "open"},
     mark_field="external_id",
+    taken={"status": "open"},
 )
