@@ -76,7 +76,8 @@ def _check_section(check: Check) -> Iterator[str]:
     yield (
         f"{check.help} Every {write_duration(check.every)}, given up after"
         f" {write_duration(check.timeout)}"
-        + (", in a process of its own.\n" if check.in_child else ".\n")
+        + (", in a process of its own" if check.in_child else "")
+        + (f"; runs once {_either(check)} is set.\n" if check.works_on else ".\n")
     )
     yield "| metric | unit | labels | what |"
     yield "| --- | --- | --- | --- |"
@@ -91,6 +92,10 @@ def _check_section(check: Check) -> Iterator[str]:
         yield "| --- | --- | --- |"
         for option in check.options:
             yield f"| `{option.name}` | `{option.default}` | {cell(option.help)} |"
+
+
+def _either(check: Check) -> str:
+    return " or ".join(f"`{option.name}`" for option in check.works_on)
 
 
 def _rules_table(rules: tuple[Rule, ...]) -> Iterator[str]:

@@ -104,8 +104,13 @@ class AgentConfig:
     checks: Mapping[str, CheckConfig]
 
     def enabled(self) -> dict[str, timedelta]:
-        """Return the interval of each enabled check."""
-        return {name: check.every for name, check in self.checks.items() if check.enabled}
+        """Return the interval of each enabled check that its options give something to do."""
+        known = all_checks()
+        return {
+            name: check.every
+            for name, check in self.checks.items()
+            if check.enabled and known[name].has_work(check.options)
+        }
 
 
 _TABLES: dict[str, type[Sending] | type[SpoolBounds] | type[Logging]] = {

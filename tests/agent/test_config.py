@@ -13,8 +13,17 @@ from forewarn_checks.base.catalog import all_checks
 
 def test_without_a_file_every_check_runs_as_it_declares() -> None:
     config = load(None)
-    assert config.enabled() == {name: check.every for name, check in all_checks().items()}
+    assert config.enabled() == {
+        name: check.every for name, check in all_checks().items() if check.has_work({})
+    }
     assert config.sending.settle == timedelta(seconds=2)
+
+
+def test_a_check_without_anything_to_look_at_is_not_scheduled() -> None:
+    """It is once an option names something."""
+    named = '[checks.tcp.options]\ntargets = ["mail.acme.example:25"]'
+    assert "tcp" not in read("", "f").enabled()
+    assert "tcp" in read(named, "f").enabled()
 
 
 def test_the_sample_file_states_exactly_the_defaults() -> None:

@@ -116,6 +116,8 @@ def test_texts_are_there_and_options_have_a_help(check: Check) -> None:
     assert all(option.help for option in check.options)
     names = [option.name for option in check.options]
     assert len(names) == len(set(names))
+    assert set(check.works_on) <= set(check.options)
+    assert check.has_work({}) == (not check.works_on), "nothing is looked at unasked"
 
 
 @each_rule

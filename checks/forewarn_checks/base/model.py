@@ -170,12 +170,15 @@ class State:
 class Increase:
     """A counter that grew by at least `by` inside its rule's window.
 
-    `and_` is a second counter of the same component that must have grown as well.
+    `and_` is a second counter of the same component that must have grown as well.  `within` asks
+    for it in a shorter time than the window: growth in a burst raises, and counts for the whole
+    window once the rule stands.
     """
 
     metric: Metric
     by: float
     and_: "Increase | None" = None
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +258,8 @@ class Check:
     """One thing forewarn watches: what is read, how, how often and what it means.
 
     A reader is None on a system the check does not know.  `in_child` readers run in a short-lived
-    process that can be killed and gives its memory back.
+    process that can be killed and gives its memory back.  `works_on` are the options that name
+    what to look at: a check that has some is scheduled only once one of them is set.
     """
 
     name: str
@@ -269,4 +273,11 @@ class Check:
     rules: tuple[Rule, ...] = ()
     panels: tuple[Panel, ...] = ()
     options: tuple[Option, ...] = ()
+    works_on: tuple[Option, ...] = ()
     in_child: bool = False
+
+    def has_work(self, options: Options) -> bool:
+        """Whether there is anything to look at with these options."""
+        return not self.works_on or any(
+            options.get(option.name, option.default) for option in self.works_on
+        )
