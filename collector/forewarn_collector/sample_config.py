@@ -223,6 +223,7 @@ def _toml(value: object) -> str:
         return f'{{metric = "{value.metric.name}", {mark} = {_toml(number)}}}'
     if isinstance(value, Increase):
         also = "" if value.and_ is None else f", and = {_toml(value.and_)}"
+        also += "" if value.within is None else f", within = {_toml(value.within)}"
         return f'{{metric = "{value.metric.name}", by = {_toml(value.by)}{also}}}'
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_toml(name)} = {_toml(one)}' for name, one in value.items())}}}"

@@ -20,13 +20,17 @@ _MICROSECOND = timedelta(microseconds=1)
 SHORTEST = timedelta(hours=1)
 
 
-def judge(rule: Growth, observation: Observation, _alert: Alert) -> Verdict:
-    """Say whether any clause holds; the value is the growth of the one nearest to holding."""
+def judge(rule: Growth, observation: Observation, alert: Alert) -> Verdict:
+    """Say whether any clause holds; the value is the growth of the one nearest to holding.
+
+    Once the rule stands a burst counts for the whole window, as all growth does.
+    """
     if observation.counters is None:
         return Verdict(None, observation.value, rule.severity)
     window = rule.window // _MICROSECOND
     shares = [
-        _share(increase, observation.counters, window, observation.at) for increase in rule.any_of
+        _share(increase, observation.counters, _span(increase, window, alert), observation.at)
+        for increase in rule.any_of
     ]
     share = max(shares)
     nearest = rule.any_of[shares.index(share)]
@@ -36,6 +40,12 @@ def judge(rule: Growth, observation: Observation, _alert: Alert) -> Verdict:
         return Verdict(False, value, rule.severity)
     grown = tuple(_grown(rule, observation.counters, window, observation.at))
     return Verdict(True, value, rule.severity, grown=grown)
+
+
+def _span(increase: Increase, window: int, alert: Alert) -> int:
+    if increase.within is None or alert.stands:
+        return window
+    return increase.within // _MICROSECOND
 
 
 def is_about(rule: Growth, labels: Mapping[str, str]) -> bool:
@@ -83,6 +93,11 @@ def problems(rule: Growth) -> Iterator[Problem]:
         for one in (increase, increase.and_):
             if one is not None and one.by <= 0:
                 yield Problem(f"any_of.{place}.by", "must be above 0: without growth nothing grew")
+        if increase.within is not None and not SHORTEST <= increase.within <= rule.window:
+            yield Problem(
+                f"any_of.{place}.within",
+                f"takes {write_duration(SHORTEST)} to the window, {write_duration(rule.window)}",
+            )
         if increase.and_ is not None and increase.and_.and_ is not None:
             yield Problem(f"any_of.{place}.and", "takes one second counter, not a third")
 
@@ -103,6 +118,8 @@ def _said(increase: Increase) -> str:
     text = f"{increase.metric.name} grew by {increase.by:g}"
     if increase.and_ is not None:
         text += f" and {increase.and_.metric.name} by {increase.and_.by:g}"
+    if increase.within is not None:
+        text += f" in {write_duration(increase.within)}"
     return text
 
 

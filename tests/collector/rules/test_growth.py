@@ -103,6 +103,26 @@ def test_two_counters_at_once_are_enough_where_one_is_not() -> None:
     assert play([*alone, (2, {BAD: 1.0, ERRORS: 9.0})])[0] == [CALM, CALM, FIRE]
 
 
+BURST = replace(
+    RULE,
+    any_of=(Increase(metric=BAD, by=8, within=timedelta(days=3)), Increase(metric=ERRORS, by=2)),
+)
+
+
+def test_a_burst_raises_where_the_same_growth_over_weeks_does_not() -> None:
+    slowly = [(day, {BAD: float(day)}) for day in range(25)]
+    assert set(play(slowly, BURST)[0]) == {CALM}
+    at_once = [(0, {BAD: 0.0}), (1, {BAD: 5.0}), (3, {BAD: 9.0})]
+    assert play(at_once, BURST)[0][-1] is FIRE
+
+
+def test_a_burst_counts_for_the_whole_window_once_it_raised() -> None:
+    days = [(0.0, {BAD: 0.0}), *((float(day), {BAD: 9.0}) for day in range(1, 40))]
+    states, told = play(days, BURST)
+    assert [one.kind for one in told] == [EventKind.OPENED, EventKind.CLOSED]
+    assert states.index(CALM, 1) == 31
+
+
 def test_the_alert_says_which_counters_grew_and_since_when() -> None:
     counters = {BAD.name: count(count(count(None, 0, 8), DAY, 300), 9 * DAY, 310)}
     verdict = growth.judge(RULE, Observation(10 * DAY, 0.0, counters=counters), OK)
@@ -206,6 +226,10 @@ def test_open_and_close_alternate(readings: list[tuple[int, int]]) -> None:
             ),
             "any_of.0.and",
         ),
+        (
+            replace(RULE, any_of=(Increase(metric=BAD, by=1, within=timedelta(days=31)),)),
+            "any_of.0.within",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_named(rule: Growth, field: str) -> None:
@@ -218,3 +242,5 @@ def test_a_rule_says_in_words_when_it_raises() -> None:
         "high when within 30d tape_bad_blocks grew by 8, or tape_read_errors grew by 2 and "
         "tape_bad_blocks by 1"
     )
+    assert list(growth.problems(BURST)) == []
+    assert "grew by 8 in 3d, or" in growth.KIND.explain(BURST)
