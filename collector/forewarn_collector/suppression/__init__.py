@@ -1,0 +1,1 @@
+"""What holds back opening and escalating: maintenance, silences, dependencies.  Pure, no SQL."""
