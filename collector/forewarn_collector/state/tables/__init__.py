@@ -8,6 +8,12 @@ from forewarn_collector.state.tables.alerts import alerts, forecasts
 from forewarn_collector.state.tables.assets import absences, asset_changes, host_assets
 from forewarn_collector.state.tables.base import Moment, metadata
 from forewarn_collector.state.tables.engine import about, counters, cursors, downtimes
+from forewarn_collector.state.tables.noise import (
+    acceptances,
+    fixes,
+    inherited,
+    ticket_links,
+)
 from forewarn_collector.state.tables.orders import (
     keyrings,
     order_results,
@@ -47,6 +53,7 @@ __all__ = [
     "Moment",
     "about",
     "absences",
+    "acceptances",
     "alerts",
     "api_keys",
     "asset_changes",
@@ -60,12 +67,14 @@ __all__ = [
     "enrolments",
     "episodes",
     "external_references",
+    "fixes",
     "forecasts",
     "held_alerts",
     "host_assets",
     "host_facts",
     "hosts",
     "inbound_messages",
+    "inherited",
     "keyrings",
     "maintenance_hosts",
     "maintenance_occurrences",
@@ -84,6 +93,7 @@ __all__ = [
     "sites",
     "team_turns",
     "ticket_events",
+    "ticket_links",
     "tickets",
     "users",
 ]

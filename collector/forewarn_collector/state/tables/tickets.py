@@ -1,6 +1,6 @@
 """Tickets, what happened to them, and what was promised."""
 
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
 from forewarn_collector.state.tables.base import (
     Moment,
@@ -53,6 +53,9 @@ tickets = Table(
     Column("response_due_at", Moment),
     Column("resolution_due_at", Moment),
     Column("wake_at", Moment, index=True),  # when it must be looked at again
+    Column("kind", String(20)),  # site overflow root_cause; null: of one component, or by hand
+    Column("rule", String(100)),  # of a site's, and of a root cause's
+    Index("ix_tickets_recent", "client_id", "opened_at"),
 )
 
 episodes = Table(
