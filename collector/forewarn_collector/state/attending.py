@@ -5,7 +5,7 @@ What is told is an event of the ticket, written with its message: a pass that is
 All SQL of it is in here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from forewarn_collector.state.history import (
     ACTOR,
     Event,
     Past,
-    change,
+    change_all,
     columns,
     deadline,
     due_marks,
@@ -27,7 +27,7 @@ from forewarn_collector.state.history import (
     events_of,
     happen,
     past,
-    record,
+    record_all,
 )
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import tickets
@@ -65,14 +65,20 @@ def attend(
     due = select(tickets).where(tickets.c.wake_at < now).order_by(tickets.c.wake_at).limit(limit)
     rows = connection.execute(due).mappings().all()
     histories = events_of(connection, [row["id"] for row in rows])
-    done = Attended()
+    happened: list[tuple[RowMapping, Event]] = []
+    changed: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        marks = _marks(connection, row, histories[row["id"]], now, telling)
-        moved = _move(connection, row, now, telling)
-        if marks and not moved:
-            outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
-        done += Attended(tickets=1, marks=marks, moved=int(moved))
-    return done
+        marks, values = _marks(connection, row, histories[row["id"]], now, telling)
+        happened += [(row, mark) for mark in marks]
+        if marks:
+            changed[row["id"]] = values
+    # What one client's bad day makes due comes by the thousand: written and told in bulk.
+    record_all(connection, happened, actor=ACTOR, now=now)
+    change_all(connection, changed)
+    moved = {row["id"] for row in rows if _move(connection, row, now, telling)}
+    told = [ticket_id for ticket_id in changed if ticket_id not in moved]
+    outbox.tell_all(connection, told, Kind.UPDATED, now=now, telling=telling)
+    return Attended(tickets=len(rows), marks=len(happened), moved=len(moved))
 
 
 # -- what was promised ---------------------------------------------------------------------------
@@ -84,26 +90,26 @@ def _marks(
     history: Sequence[RowMapping],
     now: datetime,
     telling: Telling,
-) -> int:
-    """Write down what a ticket's clocks have reached; return how many marks that were."""
+) -> tuple[list[Event], Mapping[str, Any]]:
+    """Return what a ticket's clocks have reached, and what that makes of its row."""
     if row["promise"] is None:
-        return 0
+        return [], {}
     policy = promises.kept(connection, row["promise"])
     found = past(history)
     marks = due_marks(found, policy, now)
     if not marks:
-        return 0
+        return [], {}
     after: dict[str, Any] = dict(row)
+    happened = []
     for mark in marks:
         what = _event(connection, after, mark, telling)
-        record(connection, row, what, actor=ACTOR, now=now)
+        happened.append(what)
         after |= what.sets
     # Marks move no clock, so that the history need not be read again.
     told = Past(found.turns, found.told | {mark.key for mark in marks})
     changed = {**columns(told, policy, after, now), "changed_at": now}
     changed |= {name: after[name] for name in ("state", "assignee", "team")}
-    change(connection, row["id"], changed)
-    return len(marks)
+    return happened, changed
 
 
 def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Telling) -> Event:

@@ -84,16 +84,27 @@ def happen(
 
 def record(connection: Connection, row: Row, what: Event, *, actor: str, now: datetime) -> None:
     """Append to the history alone; `row` needs the ticket's id and client_id."""
-    values = {
-        "ticket_id": row["id"],
-        "client_id": row["client_id"],
-        "at": now,
-        "actor": actor[:100],
-        "kind": what.kind,
-        "data": dict(what.data),
-        "sets": dict(what.sets),
-    }
-    connection.execute(insert(ticket_events), values)
+    record_all(connection, [(row, what)], actor=actor, now=now)
+
+
+def record_all(
+    connection: Connection, happened: Sequence[tuple[Row, Event]], *, actor: str, now: datetime
+) -> None:
+    """Append to the histories of many tickets in one statement."""
+    values = [
+        {
+            "ticket_id": row["id"],
+            "client_id": row["client_id"],
+            "at": now,
+            "actor": actor[:100],
+            "kind": what.kind,
+            "data": dict(what.data),
+            "sets": dict(what.sets),
+        }
+        for row, what in happened
+    ]
+    if values:
+        connection.execute(insert(ticket_events), values)
 
 
 # Values as parameters: a statement that is the same every time is half the work.
@@ -103,6 +114,13 @@ _CHANGE = update(tickets).where(tickets.c.id == bindparam("changed_id"))
 def change(connection: Connection, ticket_id: str, values: Mapping[str, Any]) -> None:
     """Set columns of a ticket's row."""
     connection.execute(_CHANGE, {"changed_id": ticket_id, **values})
+
+
+def change_all(connection: Connection, changed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set the same columns of many tickets' rows, by the ticket's id, in one statement."""
+    if changed:
+        rows = [{"changed_id": ticket_id, **values} for ticket_id, values in changed.items()]
+        connection.execute(_CHANGE, rows)
 
 
 # -- what follows --------------------------------------------------------------------------------

@@ -4,12 +4,23 @@ A row is written in the transaction of the change it tells of.  Rows of one dest
 leave in the order of their ids, so that a close never overtakes its open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from forewarn_collector.clock import uuid7
 from forewarn_collector.routing import Routing
@@ -53,11 +64,22 @@ def tell(
 
     An update that nobody has tried to send yet is replaced by a newer one.
     """
-    if not telling.destinations:
+    tell_all(connection, [ticket_id], kind, now=now, telling=telling)
+
+
+def tell_all(
+    connection: Connection, ids: Sequence[str], kind: Kind, *, now: datetime, telling: Telling
+) -> None:
+    """Tell of many tickets in as many statements as of one."""
+    if not telling.destinations or not ids:
         return
-    client_id, ticket = ticket_text.read(connection, ticket_id, telling.ticket_url, now)
-    body = write(kind, ticket, now)
-    _put(connection, ticket_id, client_id, kind, body, now=now, telling=telling)
+    found = ticket_text.read(connection, ids, telling.ticket_url, now)
+    texts = [
+        _Text(ticket_id, found[ticket_id][0], write(kind, found[ticket_id][1], now))
+        for ticket_id in ids
+    ]
+    last = {name: _last(connection, name, ids) for name in telling.destinations}
+    _put(connection, texts, kind, last, now)
 
 
 def tell_new(
@@ -70,41 +92,57 @@ def tell_new(
     telling: Telling,
 ) -> None:
     """Tell of a ticket that was opened in this very transaction, and is known whole."""
-    body = write(Kind.OPENED, ticket, now)
-    _put(connection, ticket_id, client_id, Kind.OPENED, body, now=now, telling=telling, first=True)
+    text = _Text(ticket_id, client_id, write(Kind.OPENED, ticket, now))
+    # There can be nothing before it.
+    _put(connection, [text], Kind.OPENED, {name: {} for name in telling.destinations}, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is told of one ticket."""
+
+    ticket_id: str
+    client_id: str
+    body: str
+
+
+_REPLACE = update(outbox).where(outbox.c.id == bindparam("replaced_id"))
 
 
 def _put(
     connection: Connection,
-    ticket_id: str,
-    client_id: str,
+    texts: Sequence[_Text],
     kind: Kind,
-    body: str,
-    *,
+    last: Mapping[str, Mapping[str, RowMapping]],
     now: datetime,
-    telling: Telling,
-    first: bool = False,
 ) -> None:
-    """Queue one body for every destination; `first`: there can be nothing before it."""
-    message_id: str | None = None
-    for destination in telling.destinations:
-        last = None if first else _last(connection, destination, ticket_id)
-        if kind is Kind.UPDATED and last is not None and _is_untried_update(last):
-            changed = update(outbox).where(outbox.c.id == last["id"])
-            connection.execute(changed.values(body=body))
-            continue
-        message_id = _id_after(message_id, last, now)
-        values = {
-            "id": message_id,
-            "destination": destination,
-            "ticket_id": ticket_id,
-            "client_id": client_id,
-            "kind": str(kind),
-            "body": body,
-            "created_at": now,
-            "next_at": now,
-        }
-        connection.execute(insert(outbox), values)
+    """Queue texts for every destination of `last`, which knows the newest row of each ticket."""
+    queued: list[dict[str, Any]] = []
+    replaced: list[dict[str, Any]] = []
+    for text in texts:
+        message_id: str | None = None
+        for destination, newest in last.items():
+            before = newest.get(text.ticket_id)
+            if kind is Kind.UPDATED and before is not None and _is_untried_update(before):
+                replaced.append({"replaced_id": before["id"], "body": text.body})
+                continue
+            message_id = _id_after(message_id, before, now)
+            queued.append(
+                {
+                    "id": message_id,
+                    "destination": destination,
+                    "ticket_id": text.ticket_id,
+                    "client_id": text.client_id,
+                    "kind": str(kind),
+                    "body": text.body,
+                    "created_at": now,
+                    "next_at": now,
+                }
+            )
+    if queued:
+        connection.execute(insert(outbox), queued)
+    if replaced:
+        connection.execute(_REPLACE, replaced)
 
 
 # -- sending -------------------------------------------------------------------------------------
@@ -134,6 +172,33 @@ class Health:
     disabled_at: datetime | None = None
 
 
+def messages() -> Select[Any]:
+    """Return a query for rows as `due_of` reads them."""
+    mine = and_(
+        external_references.c.destination == outbox.c.destination,
+        external_references.c.ticket_id == outbox.c.ticket_id,
+    )
+    return (
+        select(outbox, tickets.c.key.label("ticket_key"), external_references.c.reference)
+        .join(tickets, tickets.c.id == outbox.c.ticket_id)
+        .outerjoin(external_references, mine)
+    )
+
+
+def due_of(row: RowMapping) -> Due:
+    """Return a row of `messages` as what is to be sent."""
+    return Due(
+        id=row["id"],
+        destination=row["destination"],
+        ticket_id=row["ticket_id"],
+        ticket_key=row["ticket_key"],
+        kind=Kind(row["kind"]),
+        body=row["body"],
+        attempts=row["attempts"],
+        reference=row["reference"] or "",
+    )
+
+
 def waiting(connection: Connection, destination: str) -> bool:
     """Say whether anything is queued: asking costs no lock, leasing does."""
     mine = and_(outbox.c.destination == destination, outbox.c.state == "queued")
@@ -159,15 +224,7 @@ def lease(
     due = or_(outbox.c.attempts == 0, outbox.c.next_at <= now)
     free = or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
     query = (
-        select(outbox, tickets.c.key.label("ticket_key"), external_references.c.reference)
-        .join(tickets, tickets.c.id == outbox.c.ticket_id)
-        .outerjoin(
-            external_references,
-            and_(
-                external_references.c.destination == outbox.c.destination,
-                external_references.c.ticket_id == outbox.c.ticket_id,
-            ),
-        )
+        messages()
         .where(outbox.c.state == "queued", outbox.c.destination == destination, due, free, first)
         .order_by(outbox.c.id)
         .limit(limit)
@@ -176,19 +233,7 @@ def lease(
     if rows:
         taken = update(outbox).where(outbox.c.id.in_([row["id"] for row in rows]))
         connection.execute(taken.values(lease_until=until))
-    return [
-        Due(
-            id=row["id"],
-            destination=row["destination"],
-            ticket_id=row["ticket_id"],
-            ticket_key=row["ticket_key"],
-            kind=Kind(row["kind"]),
-            body=row["body"],
-            attempts=row["attempts"],
-            reference=row["reference"] or "",
-        )
-        for row in rows
-    ]
+    return [due_of(row) for row in rows]
 
 
 def release(connection: Connection, ids: Sequence[str]) -> None:
@@ -354,14 +399,19 @@ def drop(connection: Connection, ids: Sequence[str], now: datetime) -> int:
 # -- rows ----------------------------------------------------------------------------------------
 
 
-def _last(connection: Connection, destination: str, ticket_id: str) -> RowMapping | None:
-    """Return the newest row of one destination and ticket."""
-    mine = and_(outbox.c.destination == destination, outbox.c.ticket_id == ticket_id)
+def _last(connection: Connection, destination: str, ids: Sequence[str]) -> dict[str, RowMapping]:
+    """Return the newest row of one destination and each ticket, by the ticket's id."""
+    mine = and_(outbox.c.destination == destination, outbox.c.ticket_id.in_(ids))
+    newest = select(func.max(outbox.c.id)).where(mine).group_by(outbox.c.ticket_id)
     query = select(
-        outbox.c.id, outbox.c.kind, outbox.c.state, outbox.c.attempts, outbox.c.lease_until
-    )
-    newest = query.where(mine).order_by(outbox.c.id.desc()).limit(1)
-    return connection.execute(newest).mappings().first()
+        outbox.c.id,
+        outbox.c.ticket_id,
+        outbox.c.kind,
+        outbox.c.state,
+        outbox.c.attempts,
+        outbox.c.lease_until,
+    ).where(outbox.c.id.in_(newest))
+    return {row["ticket_id"]: row for row in connection.execute(query).mappings()}
 
 
 def _is_untried_update(row: RowMapping) -> bool:

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from forewarn_collector.state.outbox import Due
-from forewarn_collector.state.tables import external_references, outbox, tickets
-from forewarn_collector.tickets import Kind
+from forewarn_collector.state.outbox import Due, due_of, messages
+from forewarn_collector.state.tables import outbox, tickets
 
 # As long as Prometheus says again that something ended: one lost answer must not leave it firing.
 _ENDS_AGAIN = timedelta(minutes=15)
@@ -30,32 +29,12 @@ def standing(connection: Connection, destination: str, now: datetime) -> list[Du
         .subquery()
     )
     query = (
-        select(outbox, tickets.c.key.label("ticket_key"), external_references.c.reference)
+        messages()
         .join(newest, newest.c.id == outbox.c.id)
-        .join(tickets, tickets.c.id == outbox.c.ticket_id)
-        .outerjoin(
-            external_references,
-            and_(
-                external_references.c.destination == outbox.c.destination,
-                external_references.c.ticket_id == outbox.c.ticket_id,
-            ),
-        )
         .where(outbox.c.state == "delivered")
         .order_by(outbox.c.id)
     )
-    return [
-        Due(
-            id=row["id"],
-            destination=destination,
-            ticket_id=row["ticket_id"],
-            ticket_key=row["ticket_key"],
-            kind=Kind(row["kind"]),
-            body=row["body"],
-            attempts=row["attempts"],
-            reference=row["reference"] or "",
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    return [due_of(row) for row in connection.execute(query).mappings()]
 
 
 def waits_for_others(connection: Connection, destinations: Collection[str]) -> bool:

@@ -3,9 +3,11 @@
 All SQL of it is in here.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from forewarn_collector.sla.shown import Sla, read_sla
 from forewarn_collector.state import promises
@@ -19,37 +21,70 @@ from forewarn_collector.state.tables import (
 )
 from forewarn_collector.ticket_body import CarriedEpisode, ReportLink, TicketBody
 
+_MOST_EPISODES = 20
+
+
+def named() -> Select[Any]:
+    """Return a query for tickets with the names of client, site and host (None for a site's)."""
+    return (
+        select(
+            tickets,
+            clients.c.name.label("client"),
+            sites.c.name.label("site"),
+            hosts.c.name.label("host"),
+        )
+        .join(clients, clients.c.id == tickets.c.client_id)
+        .join(sites, sites.c.id == tickets.c.site_id)
+        .outerjoin(hosts, hosts.c.id == tickets.c.host_id)
+    )
+
 
 def read(
-    connection: Connection, ticket_id: str, ticket_url: str, now: datetime
-) -> tuple[str, TicketBody]:
-    """Return the client's id and a ticket as it is in this transaction.
+    connection: Connection, ids: Sequence[str], ticket_url: str, now: datetime
+) -> dict[str, tuple[str, TicketBody]]:
+    """Return the client's id and the ticket, by the ticket's id, as they are in this transaction.
 
     `ticket_url` is what the address of a ticket begins with.
     """
-    row = (
-        connection.execute(
-            select(
-                tickets,
-                clients.c.name.label("client"),
-                sites.c.name.label("site"),
-                hosts.c.name.label("host"),
+    rows = connection.execute(named().where(tickets.c.id.in_(ids))).mappings().all()
+    carried = _carried(connection, ids)
+    return {
+        row["id"]: (row["client_id"], _body(connection, row, carried[row["id"]], ticket_url, now))
+        for row in rows
+    }
+
+
+def _carried(connection: Connection, ids: Sequence[str]) -> dict[str, list[CarriedEpisode]]:
+    """Return the newest episodes of every ticket, at most 20 of each."""
+    age = func.row_number().over(
+        partition_by=episodes.c.ticket_id, order_by=episodes.c.opened_at.desc()
+    )
+    columns = ("ticket_id", "rule", "severity", "opened_at", "closed_at", "evidence")
+    numbered = select(*(episodes.c[name] for name in columns), age.label("age"))
+    newest = numbered.where(episodes.c.ticket_id.in_(ids)).subquery()
+    query = select(newest).where(newest.c.age <= _MOST_EPISODES).order_by(newest.c.age)
+    found: dict[str, list[CarriedEpisode]] = {ticket_id: [] for ticket_id in ids}
+    for one in connection.execute(query).mappings():
+        found[one["ticket_id"]].append(
+            CarriedEpisode(
+                rule=one["rule"],
+                severity=one["severity"],
+                opened_at=one["opened_at"],
+                closed_at=one["closed_at"],
+                evidence=one["evidence"],
             )
-            .join(clients, clients.c.id == tickets.c.client_id)
-            .join(sites, sites.c.id == tickets.c.site_id)
-            .outerjoin(hosts, hosts.c.id == tickets.c.host_id)
-            .where(tickets.c.id == ticket_id)
         )
-        .mappings()
-        .one()
-    )
-    carried = (
-        select(episodes)
-        .where(episodes.c.ticket_id == ticket_id)
-        .order_by(episodes.c.opened_at.desc())
-        .limit(20)
-    )
-    return row["client_id"], TicketBody(
+    return found
+
+
+def _body(
+    connection: Connection,
+    row: RowMapping,
+    carried: Sequence[CarriedEpisode],
+    ticket_url: str,
+    now: datetime,
+) -> TicketBody:
+    return TicketBody(
         key=row["key"],
         number=row["number"],
         title=row["title"],
@@ -66,16 +101,7 @@ def read(
         url=f"{ticket_url}{row['number']}",
         opened_at=row["opened_at"],
         closed_at=row["closed_at"],
-        episodes=[
-            CarriedEpisode(
-                rule=one["rule"],
-                severity=one["severity"],
-                opened_at=one["opened_at"],
-                closed_at=one["closed_at"],
-                evidence=one["evidence"],
-            )
-            for one in connection.execute(carried).mappings()
-        ],
+        episodes=carried,
         waiting_for=row["waiting_for"],
         team=row["team"],
         description=row["description"],

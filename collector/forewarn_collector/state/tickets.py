@@ -16,16 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 
 from forewarn_collector.sla.shown import Sla
 from forewarn_collector.state import ticket_text
-from forewarn_collector.state.tables import (
-    clients as clients_table,
-)
-from forewarn_collector.state.tables import (
-    episodes,
-    hosts,
-    sites,
-    ticket_events,
-    tickets,
-)
+from forewarn_collector.state.tables import episodes, ticket_events, tickets
 
 Clients = Collection[str] | None
 LONGEST_NOTE = 10_000
@@ -200,17 +191,7 @@ def get(
 
 
 def _scoped(clients: Clients) -> Select[Any]:
-    query = (
-        select(
-            tickets,
-            clients_table.c.name.label("client"),
-            sites.c.name.label("site"),
-            hosts.c.name.label("host"),
-        )
-        .join(clients_table, clients_table.c.id == tickets.c.client_id)
-        .join(sites, sites.c.id == tickets.c.site_id)
-        .outerjoin(hosts, hosts.c.id == tickets.c.host_id)
-    )
+    query = ticket_text.named()
     return query if clients is None else query.where(tickets.c.client_id.in_(list(clients)))
 
 
