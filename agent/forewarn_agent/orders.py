@@ -104,6 +104,7 @@ class Orders:
         self._stopping = False
         self._polls = False
         self._asked_status = float("-inf")
+        self._hinted = False
         self._sent: dict[str, float] = {}
         self._thread = threading.Thread(target=self._loop, name="orders", daemon=True)
 
@@ -113,6 +114,7 @@ class Orders:
 
     def waiting(self) -> None:
         """Take note that a receipt says orders wait."""
+        self._hinted = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -142,9 +144,12 @@ class Orders:
 
     def _look_at_policy(self) -> None:
         """Wait for orders only where some could run: every poll costs the collector memory."""
-        if time.monotonic() - self._asked_status < _STATUS_SECONDS:
+        # Orders that wait may be the first since the policy was written: more may follow soon.
+        # Not at once, though: a receipt is only what the collector says.
+        rest = _TROUBLE_SECONDS if self._hinted else _STATUS_SECONDS
+        if time.monotonic() - self._asked_status < rest:
             return
-        self._asked_status = time.monotonic()
+        self._asked_status, self._hinted = time.monotonic(), False
         try:
             told = self._ask({"do": "policy-status"}, 30.0)
         except NoHelper:

@@ -158,9 +158,9 @@ def decide(
         envelope = _opened(asked.envelope)
         if envelope.payload_type == REVOCATION:
             return _stop(envelope, keyring, host)
-        _in_general(policy, past)
         work = _read(envelope)
         named = work.id
+        _in_general(policy, past)
         by_whom = _who_signed(envelope, work, keyring, max(now, past.latest or now))
         occurrence = _concerns_us(work, asked, host, past, now)
         _script(work, asked.script)

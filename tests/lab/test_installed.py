@@ -3,24 +3,17 @@
 Needs root, systemd-nspawn and debootstrap; one machine lives through the whole file, in order.
 """
 
-import importlib.util
 import json
 import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Iterator
 
 import pytest
+from tests.lab.machine import Machine, bare_tree
+from tests.lab.site import AGENT, CHECKOUT, ROOT, STATE, TOKEN, Site, copy_checkout, files_of, items
 
-ROOT = Path(__file__).parent.parent.parent
-CHECKOUT = "/srv/forewarn"
-STATE, AGENT = "/var/lib/forewarn", "/var/lib/forewarn-agent"
 SENT = f'forewarn-agent status --json --dir {AGENT} | grep \'"send_problem": ""\''
-NOT_OURS = ("var/lib/systemd", "var/lib/private", "var/lib/nginx")
-TOKEN = "sudo -u forewarn-collector forewarn-collector token create --client acme --site hq"
 
 pytestmark = [
     pytest.mark.lab,
@@ -32,90 +25,11 @@ pytestmark = [
 ]
 
 
-def _machine() -> ModuleType:
-    path = Path(__file__).with_name("machine.py")
-    spec = importlib.util.spec_from_file_location("lab_machine", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-machines = _machine()
-
-
-class Site:
-    """The machine, and what its operator knows."""
-
-    def __init__(self, tree: Path) -> None:
-        """Take a tree that nothing was done to."""
-        self.tree = tree
-        self.machine = machines.Machine(tree)
-        self.password = ""
-        self.line = ""
-        self.host = ""
-        self.before: set[str] = set()
-        self.took: dict[str, float] = {}
-
-    def timed(self, what: str, act: Callable[[], str]) -> str:
-        """Do something and keep how long it took."""
-        began = time.monotonic()
-        try:
-            return act()
-        finally:
-            self.took[what] = time.monotonic() - began
-            print(f"\n{what}: {self.took[what]:.1f} s")
-
-    def ask(self, path: str) -> object:
-        """Ask the operators' API inside the machine, signed in as the first operator."""
-        base = "curl -fsS --cacert /var/lib/forewarn/ca.pem -H content-type:application/json"
-        login = json.dumps({"name": "admin", "password": self.password})
-        url = "https://localhost:8441/api/v1"
-        key = json.loads(self.machine.run(f"{base} -d @- {url}/login", given=login))["key"]
-        return json.loads(self.machine.run(f"{base} -H 'authorization: Bearer {key}' {url}{path}"))
-
-    def readings(self) -> list[object]:
-        """Return what the collector holds of the host, newest values."""
-        told = self.ask(f"/hosts/{self.host}/readings")
-        assert isinstance(told, dict)
-        found = told.get("readings") or told.get("items") or []
-        assert isinstance(found, list)
-        return found
-
-    def wait(self, script: str, seconds: float) -> float:
-        """Wait until a script inside ends well; return how long that took."""
-        began = time.monotonic()
-        while not self.machine.try_run(script):
-            if time.monotonic() - began > seconds:
-                journal = self.machine.told("journalctl -b --no-pager -n 40")[1]
-                raise AssertionError(f"not within {seconds} s: {script}\n{journal}")
-            time.sleep(0.3)
-        return time.monotonic() - began
-
-    def pid(self, unit: str) -> int:
-        """Return the main process of a unit, 0 for none."""
-        return int(self.machine.run(f"systemctl show -P MainPID {unit}"))
-
-
-def files_of(tree: Path) -> set[str]:
-    """Return every file and folder that an installation could leave behind."""
-    return {
-        str(path.relative_to(tree))
-        for top in ("etc", "opt", "usr/local", "var/lib", "root", "home", "srv")
-        for path in (tree / top).rglob("*")
-        if not str(path.relative_to(tree)).startswith(NOT_OURS)
-    }
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("installed")
-    tree = machines.bare_tree(folder)
-    checkout = tree / CHECKOUT.removeprefix("/")
-    skipped = shutil.ignore_patterns(".git", ".venv", "build", "*_cache", "__pycache__", "output")
-    shutil.copytree(os.environ.get("FOREWARN_LAB_CHECKOUT", ROOT), checkout, ignore=skipped)
+    tree = bare_tree(folder)
+    copy_checkout(tree)
     made = Site(tree)
     made.machine.boot()
     made.before = files_of(tree)
@@ -151,16 +65,10 @@ def test_again_changes_nothing(site: Site) -> None:
 def test_it_comes_back_after_a_reboot(site: Site) -> None:
     """From here on the machine has no network but loopback: no package index can be reached."""
     site.machine.power_off()
-    site.machine = machines.Machine(site.tree, network=False)
-    site.timed("boot until the collector answers", lambda: _boot(site))
+    site.machine = Machine(site.tree, network=False)
+    site.timed("boot until the collector answers", site.boot)
     assert site.machine.run("ip -br link").split()[0] == "lo"
     assert len(site.machine.run("ip -br link").splitlines()) == 1
-
-
-def _boot(site: Site) -> str:
-    site.machine.boot()
-    site.wait("curl -fsSk https://localhost:8441/readyz", 60)
-    return ""
 
 
 def test_the_printed_line_installs_and_enrols(site: Site) -> None:
@@ -171,7 +79,7 @@ def test_the_printed_line_installs_and_enrols(site: Site) -> None:
 
     def install() -> str:
         site.machine.run(site.line)
-        (host,) = _items(site.ask("/hosts"))
+        (host,) = items(site.ask("/hosts"))
         site.host = str(host["id"])
         deadline = time.monotonic() + 60
         while not site.readings():
@@ -182,13 +90,6 @@ def test_the_printed_line_installs_and_enrols(site: Site) -> None:
     site.timed("line run until samples are seen", install)
     assert site.took["line run until samples are seen"] <= 60
     assert site.machine.run("systemctl is-active forewarn-agent").strip() == "active"
-
-
-def _items(told: object) -> list[dict[str, object]]:
-    if isinstance(told, dict):
-        told = next(value for value in told.values() if isinstance(value, list))
-    assert isinstance(told, list)
-    return told
 
 
 def test_the_line_again_changes_nothing(site: Site) -> None:
@@ -268,7 +169,7 @@ def test_memory_of_the_installed_services(site: Site) -> None:
 def test_both_come_back_after_a_reboot(site: Site) -> None:
     """And the host is heard of again."""
     site.machine.power_off()
-    site.timed("reboot until the collector answers", lambda: _boot(site))
+    site.timed("reboot until the collector answers", site.boot)
     site.wait("systemctl is-active forewarn-agent", 30)
     site.wait(SENT, 60)
 
@@ -321,7 +222,7 @@ def test_a_backup_of_the_running_collector_comes_back(site: Site) -> None:
     site.machine.run(f"systemctl stop forewarn-collector && rm -rf {STATE}/* {STATE}/.[a-z]*")
     site.machine.run(f"{user} restore /var/backups/forewarn/monday")
     site.machine.run("systemctl start forewarn-collector")
-    (host,) = _items(site.ask("/hosts"))
+    (host,) = items(site.ask("/hosts"))
     assert host["id"] == site.host
     assert site.readings()
     site.wait(SENT, 60)
@@ -331,13 +232,13 @@ def test_a_backup_of_the_running_collector_comes_back(site: Site) -> None:
 def test_again_with_a_new_release_upgrades_both(site: Site) -> None:
     """The same two commands; identity, hosts and logins stay, and the old release goes."""
     site.machine.power_off()
-    site.machine = machines.Machine(site.tree)  # the collector's packages come from an index
-    _boot(site)
+    site.machine = Machine(site.tree)  # the collector's packages come from an index
+    site.boot()
     project = site.tree / CHECKOUT.removeprefix("/") / "pyproject.toml"
     project.write_text(project.read_text().replace('version = "0.1.0"', 'version = "0.1.1"'))
     site.timed("collector upgraded", lambda: site.machine.run(f"{CHECKOUT}/install.sh collector"))
     site.timed("agent upgraded", lambda: site.machine.run(site.line))
-    (host,) = _items(site.ask("/hosts"))
+    (host,) = items(site.ask("/hosts"))
     assert host["id"] == site.host
     assert '"version": "0.1.1"' in site.machine.run(
         f"forewarn-agent status --json --dir {AGENT} || true"
@@ -358,7 +259,7 @@ def test_a_release_that_does_not_run_is_taken_back(site: Site) -> None:
         (source / broken).write_text(whole)
         assert (code, "before" in told) == (5, True), told
         site.wait(f"systemctl is-active forewarn-{word}", 30)
-    (host,) = _items(site.ask("/hosts"))
+    (host,) = items(site.ask("/hosts"))
     assert host["id"] == site.host
     site.wait(SENT, 60)
 

@@ -50,18 +50,22 @@ def main(arguments: list[str]) -> int:
     """Serve until nobody has asked for a while, or SIGTERM; return the exit code."""
     wanted = _parser().parse_args(arguments)
     logs.set_up("info")
+    listener: socket.socket | None = None
     try:
         listener = _listener(wanted.listen)
         allowed = _allowed(wanted.allow_user)
         who = identity.load(wanted.agent_dir)
     except NotEnrolled as failure:
         log.error("%s", failure)
+        _turn_away(listener)
         return NOT_ENROLLED
     except (BrokenIdentity, OSError) as failure:
         log.error("%s", failure)
+        _turn_away(listener)
         return NOT_WELL
     except ValueError as failure:
         log.error("%s", failure)
+        _turn_away(listener)
         return WRONG_USE
     around = Surroundings(
         directory=wanted.dir,
@@ -79,11 +83,22 @@ def main(arguments: list[str]) -> int:
         desk = Desk(around, lambda: datetime.now().astimezone())
     except (InUse, OSError) as failure:
         log.error("%s", failure)
+        _turn_away(listener)
         return NOT_WELL
     with listener:
         _serve(listener, desk, allowed, wanted.idle)
     desk.close()
     return 0
+
+
+def _turn_away(listener: socket.socket | None) -> None:
+    """Hang up on who waits: left waiting, they would have systemd start us again at once."""
+    if listener is None:
+        return
+    listener.setblocking(False)
+    with suppress(OSError):
+        while True:
+            listener.accept()[0].close()
 
 
 def _serve(listener: socket.socket, desk: Desk, allowed: frozenset[int], idle: float) -> None:

@@ -124,10 +124,12 @@ def check_interpreter(path: str) -> None:
         raise CannotStart(f"{path} could have been written by others than root")
 
 
-def unit_argv(
-    work: Order | StandingOrder, who: Account, unit: str, script: str, folder: str
-) -> list[str]:
-    """Return the command that runs a script in a transient unit.  Its stdin is the script."""
+def unit_argv(work: Order | StandingOrder, who: Account, unit: str, script: str) -> list[str]:
+    """Return the command that runs a script in a transient unit.  Its stdin is the script.
+
+    systemd makes the folder it works in and removes it: the helper itself may write next to
+    nothing, and its /tmp is not the host's.
+    """
     properties = (
         f"RuntimeMaxSec={work.timeout_seconds}",
         "KillMode=control-group",
@@ -136,9 +138,10 @@ def unit_argv(
         "TasksMax=1024",
         "MemoryMax=75%",
         "LimitCORE=0",
-        "PrivateTmp=yes",
         "UMask=0077",
-        f"WorkingDirectory={folder}",
+        f"RuntimeDirectory={unit}",
+        "RuntimeDirectoryMode=0700",
+        f"WorkingDirectory=/run/{unit}",
         f"User={who.name}",
     )
     settings = [f"--property={one}" for one in properties]
@@ -176,7 +179,7 @@ def execute(
     output = HeadAndTail(most_output)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-run-"))  # 0700
     try:
-        if who.user is not None:
+        if who.user is not None and not in_unit:
             os.chown(folder, who.user, who.group if who.group is not None else -1)
         # Before the start: what the script leaves behind may become ours at once.
         others = {own.pid for own in psutil.Process().children()}
@@ -211,7 +214,7 @@ def _start_unit(
 ) -> "subprocess.Popen[bytes]":
     ours = Account(None, None, (), "/root", "root")  # it is systemd that changes the user
     return _spawned(
-        unit_argv(work, who, unit, "/proc/self/fd/0", str(folder)),
+        unit_argv(work, who, unit, "/proc/self/fd/0"),
         stdin=script,
         who=ours,
         folder=folder,

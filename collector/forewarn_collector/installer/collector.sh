@@ -7,6 +7,7 @@ collector_state=/var/lib/forewarn
 collector_user=forewarn-collector
 collector_unit=forewarn-collector.service
 collector_command=/usr/local/bin/forewarn-collector
+operator_command=/usr/local/bin/forewarn
 
 need_root_and_systemd() {
     [ "$(id -u)" = 0 ] || stop "this makes a system service: run it as root, e.g. with sudo" "" 3
@@ -88,6 +89,7 @@ make_collector_release() {
 use_collector() { # use_collector RELEASE: make it the one that runs, and start it
     ln -sfn "$1" "$collector_home/collector.new" && mv -T "$collector_home/collector.new" "$collector_home/collector"
     ln -sfn "$collector_home/collector/bin/forewarn-collector" "$collector_command"
+    ln -sfn "$collector_home/collector/bin/forewarn" "$operator_command"
     install -m 0644 "$(find "$1/lib" -path "*/forewarn_collector/units/$collector_unit")" "/etc/systemd/system/$collector_unit"
     systemctl daemon-reload
     systemctl --quiet enable "$collector_unit"
@@ -196,7 +198,7 @@ tidy_releases() {
 uninstall_collector() {
     systemctl --quiet disable --now "$collector_unit" 2>/dev/null || true
     systemctl reset-failed "$collector_unit" 2>/dev/null || true
-    rm -f "/etc/systemd/system/$collector_unit" "$collector_command"
+    rm -f "/etc/systemd/system/$collector_unit" "$collector_command" "$operator_command"
     systemctl daemon-reload
     rm -rf "$collector_home"/collector "$collector_home"/collector-* "$collector_state" "$collector_state".before
     rmdir "$collector_home" 2>/dev/null || true
