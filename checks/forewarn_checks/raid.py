@@ -1,12 +1,15 @@
 """Arrays, pools and filesystems over several drives: mdraid, btrfs and ZFS."""
 
+import shutil
 import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from forewarn_checks._asking import Asking, NoAnswer
+from forewarn_checks._process import execute
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     CannotRead,
     Check,
@@ -15,6 +18,7 @@ from forewarn_checks.base import (
     Fact,
     Growth,
     Increase,
+    Level,
     Metric,
     NothingToRead,
     Options,
@@ -30,6 +34,7 @@ from forewarn_checks.base import (
 from forewarn_checks.base.wire import FactScalar
 from forewarn_checks.linux.arrays import Array, read_btrfs, read_md, read_zfs
 from forewarn_checks.linux.sysfs import folder
+from forewarn_checks.linux.zpool import read_pools
 
 _LABELS = ("kind", "array")
 _GIB = 2**30
@@ -54,7 +59,7 @@ ERRORS = Metric(
     "raid_member_errors",
     Unit.COUNT,
     "Reads and writes of members that went wrong, a counter: of mdraid those mended from the other "
-    "members since assembly, of btrfs all of btrfs device stats.",
+    "members since assembly, of btrfs all of btrfs device stats, of ZFS all of zpool status.",
     _LABELS,
 )
 MISMATCH = Metric(
@@ -89,7 +94,22 @@ METADATA_USED = Metric(
     _LABELS,
 )
 
-_MOST = 64  # arrays; nine series each
+ALLOCATED = Metric(
+    "raid_allocated_ratio",
+    Unit.RATIO,
+    "Share of the space already given out: of btrfs to data and metadata, of ZFS written.",
+    _LABELS,
+)
+SCRUB_AGE = Metric(
+    "raid_scrub_age_seconds",
+    Unit.SECONDS,
+    "Time since all data was last read and compared by a scrub (ZFS; btrfs as root); not read "
+    "where that was never done.",
+    _LABELS,
+)
+
+_MOST = 64  # arrays; eleven series each
+_ZPOOL_SECONDS = 4.0
 _PATIENCE_SECONDS = 2.0  # a wedged array holds its lock for ever; the others are still read
 
 _ASKING = Asking()
@@ -99,10 +119,25 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
     """Read every array; nothing where there is none."""
     if sys.platform == "win32":
         raise WrongSystem
-    yield from readings(Path("/"))
+    yield from readings(Path("/"), datetime.now(UTC))
 
 
-def readings(root: Path, asking: Asking = _ASKING) -> Iterator[Reading]:
+AskZpool = Callable[[Sequence[str]], str]
+
+
+def ask_zpool(arguments: Sequence[str]) -> str:
+    """Return what ``zpool`` prints; "" where it is missing, fails or does not end."""
+    path = shutil.which("zpool") or "/usr/sbin/zpool"
+    try:
+        done = execute((path, *arguments), _ZPOOL_SECONDS)
+    except OSError:
+        return ""
+    return done.output if done.status == 0 else ""
+
+
+def readings(
+    root: Path, now: datetime, ask_zpool: AskZpool = ask_zpool, asking: Asking = _ASKING
+) -> Iterator[Reading]:
     """Yield what the kernel below `root` says of its arrays.
 
     Raises NothingToRead without any, CannotRead, after all others were read, when one does not
@@ -110,14 +145,14 @@ def readings(root: Path, asking: Asking = _ASKING) -> Iterator[Reading]:
     """
     table: list[dict[str, FactScalar]] = []
     silent: list[str] = []
-    for path, read in _places(root)[:_MOST]:
+    for path, read in _places(root, ask_zpool)[:_MOST]:
         try:
             array = asking.ask(f"{path}", partial(read, path), _PATIENCE_SECONDS)
         except NoAnswer:
             silent.append(path.name)
             continue
         if array is not None:
-            yield from samples(array)
+            yield from samples(array, now)
             table.append({"kind": array.kind, "array": array.name, "level": array.level})
     yield Fact("arrays", table)
     if silent:
@@ -129,20 +164,23 @@ def readings(root: Path, asking: Asking = _ASKING) -> Iterator[Reading]:
         raise NothingToRead("no mdraid array, mounted btrfs filesystem or ZFS pool")
 
 
-def _places(root: Path) -> list[tuple[Path, Callable[[Path], Array | None]]]:
-    udev = root / "run/udev/data"
-    read_one_md = partial(read_md, udev=udev)
+def _places(root: Path, ask: AskZpool) -> list[tuple[Path, Callable[[Path], Array | None]]]:
+    read_one_md = partial(read_md, udev=root / "run/udev/data")
     md = [(path, read_one_md) for path in folder(root / "sys/block") if path.name.startswith("md")]
+    read_one_btrfs = partial(read_btrfs, scrubs=root / "var/lib/btrfs")
     # features, and whatever else is no filesystem, has no dash as a UUID has
-    btrfs = [(path, read_btrfs) for path in folder(root / "sys/fs/btrfs") if "-" in path.name]
-    zfs = [(path, read_zfs) for path in folder(root / "proc/spl/kstat/zfs") if path.is_dir()]
-    return [*md, *btrfs, *zfs]
+    uuids = [path for path in folder(root / "sys/fs/btrfs") if "-" in path.name]
+    btrfs = [(path, read_one_btrfs) for path in uuids]
+    pools = [path for path in folder(root / "proc/spl/kstat/zfs") if path.is_dir()]
+    read_one_zfs = partial(read_zfs, told=read_pools(ask) if pools else {})
+    return [*md, *btrfs, *((path, read_one_zfs) for path in pools)]
 
 
-def samples(array: Array) -> Iterator[Sample]:
+def samples(array: Array, now: datetime) -> Iterator[Sample]:
     """Yield the samples of one array; what its kind does not tell is left out."""
-    labels = {"kind": array.kind, "array": array.name}
-    told = (
+    scrubbed = array.scrubbed_at
+    yield from series(
+        {"kind": array.kind, "array": array.name},
         (DEGRADED, array.degraded),
         (STOPPED, array.stopped),
         (MISSING, array.missing),
@@ -153,8 +191,9 @@ def samples(array: Array) -> Iterator[Sample]:
         (STALLED, array.sync_stalled),
         (UNALLOCATED, array.unallocated_bytes),
         (METADATA_USED, array.metadata_used_ratio),
+        (ALLOCATED, array.allocated_ratio),
+        (SCRUB_AGE, None if scrubbed is None else max(0.0, (now - scrubbed).total_seconds())),
     )
-    yield from (metric.sample(value, **labels) for metric, value in told if value is not None)
 
 
 CHECK = Check(
@@ -173,6 +212,8 @@ CHECK = Check(
         STALLED,
         UNALLOCATED,
         METADATA_USED,
+        ALLOCATED,
+        SCRUB_AGE,
     ),
     component=Component("array", _LABELS),
     read_linux=read_linux,
@@ -253,6 +294,38 @@ CHECK = Check(
             ),
         ),
         Threshold(
+            name="ScrubOverdue",
+            metric=SCRUB_AGE,
+            severity=Severity.INFO,
+            above=70 * 86400,  # a monthly one was left out twice
+            clear_at=69 * 86400,
+            title="{array} ({kind}) on {host} was last read through {value} ago",
+            advice=(
+                "A scrub finds what has rotted while it can still be mended from another member. "
+                "Start one: zpool scrub {array}, or btrfs scrub start on its mountpoint; look at "
+                "the result a day later. See why the timer no longer does it: systemctl "
+                "list-timers, /etc/cron.d/zfsutils-linux."
+            ),
+        ),
+        Threshold(
+            name="ZfsPoolAlmostFull",
+            metric=ALLOCATED,
+            severity=Severity.WARNING,
+            above=0.90,
+            clear_at=0.88,
+            hold_for=timedelta(minutes=15),
+            clear_for=timedelta(minutes=15),
+            where={"kind": "zfs"},
+            levels={Severity.HIGH: Level(above=0.95, clear_at=0.93)},
+            title="Pool {array} on {host} is almost full ({value})",
+            advice=(
+                "ZFS slows down as free space is scattered, and at the end not even deleting "
+                "works. See what holds it: zfs list -o space -s used. Destroy old snapshots, move "
+                "volumes away, or add a vdev (zpool add). Reservations hide free space from "
+                "datasets that could use it."
+            ),
+        ),
+        Threshold(
             name="BtrfsMetadataAlmostFull",
             metric=METADATA_USED,
             severity=Severity.HIGH,
@@ -281,5 +354,7 @@ CHECK = Check(
         Panel(MISMATCH),
         Panel(UNALLOCATED),
         Panel(METADATA_USED, drawn_as="bar"),
+        Panel(ALLOCATED, drawn_as="bar"),
+        Panel(SCRUB_AGE),
     ),
 )

@@ -1,14 +1,17 @@
 """Read the health of what is made of several drives: mdraid, btrfs and ZFS.
 
-The kernel tells it in sysfs and procfs to everybody, so neither rights nor programs are needed.
+The kernel tells it in sysfs and procfs to everybody, so neither rights nor programs are needed,
+but for the space and the scrubs of ZFS, which its own program tells, to everybody as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from forewarn_checks.linux.drives import parse_udev
 from forewarn_checks.linux.sysfs import folder, number, parse_number, word
+from forewarn_checks.linux.zpool import Pool
 
 _SECTOR_BYTES = 512  # sysfs counts in these whatever the drives' own sectors are
 _REBUILDS = frozenset({"resync", "recover", "reshape", "repair"})
@@ -34,6 +37,8 @@ class Array:
     sync_stalled: bool | None = None
     unallocated_bytes: int | None = None
     metadata_used_ratio: float | None = None
+    allocated_ratio: float | None = None
+    scrubbed_at: datetime | None = None  # the end of the last scrub that ran through
 
 
 def read_md(device: Path, udev: Path) -> Array | None:
@@ -78,8 +83,11 @@ def parse_progress(text: str) -> float | None:
     return min(max(part / total, 0.0), 1.0)
 
 
-def read_btrfs(filesystem: Path) -> Array | None:
-    """Return the filesystem of a folder like ``/sys/fs/btrfs/<uuid>``; None if it is no such."""
+def read_btrfs(filesystem: Path, scrubs: Path) -> Array | None:
+    """Return the filesystem of a folder like ``/sys/fs/btrfs/<uuid>``; None if it is no such.
+
+    `scrubs` is where btrfs-progs writes of its scrubs, ``/var/lib/btrfs``, which root alone reads.
+    """
     devices = [device for device in folder(filesystem / "devinfo") if device.name.isdecimal()]
     allocation = filesystem / "allocation"
     metadata = number(allocation / "metadata/total_bytes")
@@ -87,6 +95,8 @@ def read_btrfs(filesystem: Path) -> Array | None:
         return None
     missing = sum(word(device / "missing") == "1" for device in devices)
     errors = [parse_errors(_text(device / "error_stats")) for device in devices]
+    # the size of what is missing is not told, what was taken of it is
+    space = None if missing else _space(filesystem)
     return Array(
         name=word(filesystem / "label") or filesystem.name,
         kind="btrfs",
@@ -95,8 +105,9 @@ def read_btrfs(filesystem: Path) -> Array | None:
         stopped=False,
         missing=missing if devices else None,  # devinfo came with Linux 5.6
         errors=_sum(errors),
-        # the size of what is missing is not told, what was taken of it is
-        unallocated_bytes=None if missing else _unallocated(filesystem),
+        unallocated_bytes=None if space is None else max(0, space[1] - space[0]),
+        allocated_ratio=None if space is None else _share(*space),
+        scrubbed_at=parse_scrubs(_text(scrubs / f"scrub.status.{filesystem.name}")),
         metadata_used_ratio=_share(number(allocation / "metadata/bytes_used"), metadata),
     )
 
@@ -109,26 +120,51 @@ def parse_errors(text: str) -> int | None:
     return _sum(counts)
 
 
-def _unallocated(filesystem: Path) -> int | None:
+def parse_scrubs(text: str) -> datetime | None:
+    """Return when the last scrub ended on the drive where it ended first.
+
+    Every drive has a line ``uuid:number|name:value|…``.  None while any has not ended well.
+    """
+    ended: list[int] = []
+    for line in text.splitlines()[1:]:
+        told = dict(part.partition(":")[::2] for part in line.split("|")[1:])
+        start, duration = (parse_number(told.get(name, "")) for name in ("t_start", "duration"))
+        if told.get("finished") != "1" or told.get("canceled") == "1":
+            return None
+        if start is None or duration is None or not 0 < start < 2**33:
+            return None
+        ended.append(start + duration)
+    return datetime.fromtimestamp(min(ended), UTC) if ended else None
+
+
+def _space(filesystem: Path) -> tuple[int, int] | None:
+    """Return how much was given to data and metadata, and how much there is in all."""
     sizes = [number(device / "size") for device in folder(filesystem / "devices")]
     kinds = ("data", "metadata", "mixed", "system")
     taken = _sum(number(filesystem / "allocation" / kind / "disk_total") for kind in kinds)
     if taken is None or not sizes or None in sizes:
         return None
-    return max(0, sum(size or 0 for size in sizes) * _SECTOR_BYTES - taken)
+    return taken, sum(size or 0 for size in sizes) * _SECTOR_BYTES
 
 
-def read_zfs(pool: Path) -> Array | None:
-    """Return the pool of a folder like ``/proc/spl/kstat/zfs/tank``; None if it is no pool."""
+def read_zfs(pool: Path, told: Mapping[str, Pool]) -> Array | None:
+    """Return the pool of a folder like ``/proc/spl/kstat/zfs/tank``; None if it is no pool.
+
+    `told` is what ``zpool`` says besides.
+    """
     state = word(pool / "state").upper()  # since OpenZFS 0.8
     if not state:
         return None
+    known = told.get(pool.name, Pool())
     return Array(
         name=pool.name,
         kind="zfs",
         level="",
         degraded=state != "ONLINE",
         stopped=state in _ZFS_STOPPED,
+        errors=known.errors,
+        allocated_ratio=known.allocated_ratio,
+        scrubbed_at=known.scrubbed_at,
     )
 
 
