@@ -49,8 +49,16 @@ def sights(drives: Iterable[Drive], known: Known) -> Iterator[Sight]:
         shown = _shown(drive.device.name, known)
         if drive.state == "ok":
             yield Sight(drive.id, clean(drive.report.model) or "unknown", READ)
+        elif is_volume(drive, known):
+            continue
         elif drive.state in _WORTH_MENDING or (shown and _is_behind_a_bridge(drive)):
             yield Sight(_name(drive, shown), _model(drive, shown), drive.state)
+
+
+def is_volume(drive: Drive, known: Known) -> bool:
+    """Whether a device is known to be a volume of a hypervisor or a storage network."""
+    shown = _shown(drive.device.name, known)
+    return _VOLUMES.search(drive.report.model or (shown.model if shown else "")) is not None
 
 
 def _is_behind_a_bridge(drive: Drive) -> bool:

@@ -7,7 +7,15 @@ from datetime import timedelta
 from forewarn_checks import _smart_health as judge
 from forewarn_checks._process import Execute, execute
 from forewarn_checks._smart_attributes import attributes
-from forewarn_checks._smart_blind import READ, Known, Sight, all_blind, known_drives, sights
+from forewarn_checks._smart_blind import (
+    READ,
+    Known,
+    Sight,
+    all_blind,
+    is_volume,
+    known_drives,
+    sights,
+)
 from forewarn_checks._smart_drives import Drive, apart, ask_all, clean, listed
 from forewarn_checks._smart_metrics import (
     ATTRIBUTE_MARGIN,
@@ -113,7 +121,9 @@ def read_through(path: str, options: Options, run: Execute, known: Known) -> Ite
     drives = apart(ask_all(smartctl, found))
     yield from itertools.islice(_told(drives, known), _MOST_SAMPLES)
     yield Fact("drives", [_row(drive) for drive in drives[:256]])
-    _explain(path, drives)
+    _explain(
+        path, [drive for drive in drives if drive.state == "ok" or not is_volume(drive, known)]
+    )
 
 
 def _told(drives: list[Drive], known: Known) -> Iterator[Sample]:
@@ -204,6 +214,10 @@ def _explain(path: str, drives: list[Drive]) -> None:
     broken = [drive for drive in drives if drive.state in ("timed out", "unreadable")]
     if broken:
         raise CannotRead(f"{path} could not read {listed(broken)}; look at the drive and its cable")
+    if not drives:
+        raise NothingToRead(
+            "no drive with SMART, only volumes of a hypervisor or a storage network"
+        )
     if all(drive.state == "unsupported" for drive in drives):
         raise NothingToRead(
             f"no drive with SMART: {listed(drives)}; if one has it, name its type in "

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -346,6 +347,22 @@ def test_a_usb_bridge_is_blind_where_it_holds_a_fixed_drive() -> None:
     assert blind(got) == {"WD-WCC7K": "unsupported"}
     got, _ = read(Fake({"/dev/sda": bridge, "/dev/nvme0": none}))
     assert blind(got) == {}
+
+
+def test_a_guest_that_may_not_open_its_volumes_misses_nothing() -> None:
+    """They have no health of their own: neither a failed check nor a ticket a guest."""
+    denied = '{"smartctl": {"messages": [{"string": "open failed: Permission denied"}]}}'
+    fake = Fake({"/dev/sda": denied, "/dev/nvme0": denied})
+    known = [replace(GUEST, name="sda"), replace(GUEST, name="nvme0n1", model="QEMU NVMe Ctrl")]
+    got, end = read(fake, known=known)
+    assert (
+        end
+        == "NothingToRead: no drive with SMART, only volumes of a hypervisor or a storage network"
+    )
+    assert blind(got) == {}
+    got, end = read(fake, known=[*known[:1], replace(SDA, name="nvme0n1")])
+    assert end.startswith("CannotRead")
+    assert blind(got) == {"WD-WCC7K": "denied"}
 
 
 def test_drives_behind_one_controller_are_told_apart_when_none_answers() -> None:
