@@ -4,6 +4,7 @@ import os
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from forewarn_collector import clock, doctor, instance
 from forewarn_collector.commands import entry, hosting, judging, keeping, measuring, telling
@@ -20,7 +21,7 @@ from forewarn_collector.commands.frame import (
     say,
     tells_trouble,
 )
-from forewarn_collector.state import audit
+from forewarn_collector.state import audit, reports
 from forewarn_collector.state.database import open_sqlite
 from forewarn_collector.state.migrations import migrate
 
@@ -135,13 +136,27 @@ def migrate_command(directory: Directory = HERE) -> None:
 
 @audits.command("verify")
 @tells_trouble
-def verify(directory: Directory = HERE) -> None:
-    """Check that no row of the audit log was altered or taken out."""
+def verify(as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """Check that no row of the audit log and no service report was altered or taken out.
+
+    Exit code 1: something was.  What was taken from the very end shows only against a copy.
+    """
     with instance.opened_state(instance.find(directory)) as database, database.read() as held:
         broken = audit.broken_at(held)
-    if broken is not None:
-        fail(f"the chain breaks at row {broken}: it or one before it was changed", NOT_WELL)
-    say("every row follows from those before it")
+        faults = list(reports.faults(held))
+        count = reports.count(held)
+    if as_json:
+        told: list[JsonValue] = [*faults]
+        print_json({"audit_broken_at": broken, "reports": count, "report_faults": told})
+    elif broken is None and not faults:
+        say("audit log: every row follows from those before it")
+        say(f"service reports: all {count} are as they were written")
+    if broken is not None and not as_json:
+        say(f"audit log: the chain breaks at row {broken}: it or one before it was changed")
+    for fault in [] if as_json else faults:
+        say(f"service reports: {fault}")
+    if broken is not None or faults:
+        raise typer.Exit(NOT_WELL)
 
 
 @app.command("doctor")

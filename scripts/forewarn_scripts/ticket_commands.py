@@ -137,6 +137,43 @@ def ticket_open(
     _show_ticket(body, as_json=as_json)
 
 
+@app.command("labour")
+@tells_trouble
+def ticket_labour(
+    number: Number,
+    minutes: Annotated[
+        int, typer.Argument(help="How many; after -- negative ones take back what was too much.")
+    ],
+    text: Annotated[str, typer.Argument(help="For what; - reads it from standard input.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add labour; after a close it makes a new version of the report."""
+    _change_ticket(number, "labour", as_json=as_json, minutes=minutes, text=given(text))
+
+
+@app.command("part")
+@tells_trouble
+def ticket_part(
+    number: Number,
+    name: Annotated[str, typer.Argument(help="What was used up or built in.")],
+    cost: Annotated[
+        str | None, typer.Option(help="Of one, like '129.90 EUR'; left out when unknown.")
+    ] = None,
+    quantity: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Add a part; after a close it makes a new version of the report."""
+    said = {"name": name, "unit_cost": cost}
+    _change_ticket(number, "parts", as_json=as_json, quantity=quantity, **said)
+
+
+@app.command("cause")
+@tells_trouble
+def ticket_cause(number: Number, text: Text, as_json: AsJson = False) -> None:
+    """Say what the root cause was; the last word holds."""
+    _change_ticket(number, "root-cause", as_json=as_json, text=given(text))
+
+
 @app.command("report")
 @tells_trouble
 def ticket_report(number: Number) -> None:
@@ -146,7 +183,7 @@ def ticket_report(number: Number) -> None:
     print_json(json.loads(body))
 
 
-def _change_ticket(number: int, action: str, *, as_json: bool, **said: str | None) -> None:
+def _change_ticket(number: int, action: str, *, as_json: bool, **said: str | int | None) -> None:
     with here() as collector, working("changing the ticket"):
         body = collector.post(f"/tickets/{number}/{action}", **said)
     _show_ticket(body, as_json=as_json)

@@ -14,8 +14,12 @@ from forewarn_collector.certificates import Files, fingerprint
 from forewarn_collector.cli import app
 from forewarn_collector.instance import opened_state
 from forewarn_collector.state import audit
+from forewarn_collector.state.by_hand import Call, report
+from forewarn_collector.state.hosts import place
+from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import audit as audit_rows
-from forewarn_collector.state.tables import clients, enrolment_tokens, sites
+from forewarn_collector.state.tables import clients, enrolment_tokens, service_reports, sites
+from forewarn_collector.state.work import resolve
 
 
 def run(directory: Path, *words: str, given: str = "") -> Result:
@@ -166,6 +170,25 @@ def test_what_was_done_is_in_the_audit_log_and_altering_it_is_found(made: Path) 
             connection.execute(audit_rows.update().values(actor="somebody else"))
             audit.record(connection, clock.now(), "a", "b")
     assert run(made, "audit", "verify").exit_code == 1
+
+
+def test_a_report_that_was_altered_is_found_beside_the_audit_log(made: Path) -> None:
+    """As text and for programs."""
+    now = clock.now()
+    with opened_state(made) as database, database.write() as connection:
+        where = place(connection, "acme", "hq", now)
+        call = Call(title="It beeps", text="", place=where)
+        common = {"actor": "ann", "now": now, "telling": Telling()}
+        number = report(connection, call, **common)  # type: ignore[arg-type]
+        resolve(connection, number, text="oiled", clients=None, **common)  # type: ignore[arg-type]
+    well = run(made, "audit", "verify", "--json")
+    assert json.loads(well.stdout) == {"audit_broken_at": None, "reports": 1, "report_faults": []}
+    with opened_state(made) as database, database.write() as connection:
+        connection.execute(service_reports.update().values(document="[]"))
+    found = run(made, "audit", "verify", "--json")
+    assert found.exit_code == 1
+    assert len(json.loads(found.stdout)["report_faults"]) == 2
+    assert "not the one that was hashed" in run(made, "audit", "verify").stdout
 
 
 def test_a_folder_open_to_others_is_refused(made: Path) -> None:

@@ -20,6 +20,7 @@ from forewarn_collector.api.guard import (
     missing,
     stranger,
 )
+from forewarn_collector.api.wording import tell_all
 from forewarn_collector.http.limits import Limit
 from forewarn_collector.metrics import REQUESTS
 from forewarn_collector.pages import routes as pages
@@ -124,13 +125,7 @@ async def _method(request: Request, problem: HTTPException) -> Problem:
 
 async def _invalid(request: Request, invalid: Exception) -> Response:
     assert isinstance(invalid, RequestValidationError)
-    told = []
-    for error in invalid.errors()[:10]:
-        where = " ".join(str(part) for part in error["loc"])
-        told.append(f"{where}: {error['msg'].removeprefix('Value error, ')}")
-    # What was sent may be no text at all; what is sent back must be.
-    text = "; ".join(told).encode("utf-8", "replace").decode()[:1000]
-    return await _problem(request, Problem(422, text))
+    return await _problem(request, Problem(422, tell_all(invalid.errors())))
 
 
 async def _bad_cursor(request: Request, bad: Exception) -> Response:

@@ -18,6 +18,17 @@ from forewarn_collector.api.hosts import (
 from forewarn_collector.api.inbound import receive
 from forewarn_collector.api.login import login
 from forewarn_collector.api.principal import Role
+from forewarn_collector.api.suppression import (
+    delete_maintenance,
+    delete_silence,
+    end_maintenance,
+    get_held,
+    get_maintenance,
+    get_maintenance_window,
+    get_silences,
+    post_maintenance,
+    post_silence,
+)
 from forewarn_collector.api.tickets import (
     acknowledge_ticket,
     assign_ticket,
@@ -29,10 +40,13 @@ from forewarn_collector.api.tickets import (
 )
 from forewarn_collector.api.work import (
     cancel_ticket,
+    explain_ticket,
     get_report,
     post_ticket,
     prioritise_ticket,
+    spend_on_ticket,
     start_ticket,
+    use_part_on_ticket,
     wait_ticket,
 )
 
@@ -59,6 +73,16 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/readings", viewer, get_readings)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
     desk.api("GET", f"{PREFIX}/alerts", viewer, get_alerts)
+    window = f"{PREFIX}/maintenance/{{id}}"
+    desk.api("GET", f"{PREFIX}/maintenance", viewer, get_maintenance)
+    desk.api("POST", f"{PREFIX}/maintenance", operator, post_maintenance, status=201)
+    desk.api("GET", window, viewer, get_maintenance_window)
+    desk.api("POST", f"{window}/end", operator, end_maintenance)
+    desk.api("DELETE", window, operator, delete_maintenance, status=204)
+    desk.api("GET", f"{PREFIX}/silences", viewer, get_silences)
+    desk.api("POST", f"{PREFIX}/silences", technician, post_silence, status=201)
+    desk.api("DELETE", f"{PREFIX}/silences/{{id}}", technician, delete_silence, status=204)
+    desk.api("GET", f"{PREFIX}/held", viewer, get_held)
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
     desk.api("POST", f"{PREFIX}/tickets", technician, post_ticket, status=201)
     # Whoever calls here is known by the signature of the call.
@@ -72,6 +96,9 @@ def add(desk: Desk) -> None:
     desk.api("POST", f"{ticket}/priority", technician, prioritise_ticket)
     desk.api("POST", f"{ticket}/resolve", technician, resolve_ticket)
     desk.api("POST", f"{ticket}/cancel", technician, cancel_ticket)
+    desk.api("POST", f"{ticket}/labour", technician, spend_on_ticket)
+    desk.api("POST", f"{ticket}/parts", technician, use_part_on_ticket)
+    desk.api("POST", f"{ticket}/root-cause", technician, explain_ticket)
     desk.api("GET", f"{ticket}/report", viewer, get_report)
 
 

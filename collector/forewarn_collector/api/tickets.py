@@ -10,6 +10,7 @@ from forewarn_collector.api.guard import Asker, Collector, Here, Problem, missin
 from forewarn_collector.api.paths import Cursor, Limit, Number, Select, picked
 from forewarn_collector.api.principal import Principal
 from forewarn_collector.api.texts import Body, Name, Note
+from forewarn_collector.money import Money
 from forewarn_collector.queries.alerts import AlertPage, list_alerts
 from forewarn_collector.queries.scope import FIRING_STATES
 from forewarn_collector.queries.tickets import TicketPage, Which, find_ticket, list_tickets
@@ -114,7 +115,7 @@ def change_ticket(
     asker: Principal,
     collector: Collector,
     change: Callable[..., None],
-    **said: str | None,
+    **said: str | int | Money | None,
 ) -> Ticket:
     """Do one of the changes of `state.work` in a transaction, and return the ticket after it.
 

@@ -28,7 +28,7 @@ def tell(events: Sequence[TicketEvent]) -> tuple[Happening, ...]:
 
 
 def _said(event: TicketEvent) -> str:
-    return str(event.data.get("text", ""))
+    return str(event.data.get("text") or event.data.get("root_cause") or "")
 
 
 def _sentence(event: TicketEvent) -> str:
@@ -59,7 +59,8 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
         f"changed {_of(data, 'rule')} from {_of(data, 'from')} to {_of(data, 'to')}"
     ),
     "episode_closed": lambda data: (
-        f"saw the end of {_of(data, 'rule')}, at {_of(data, 'value') or 'an unknown value'}"
+        f"saw the end of {_of(data, 'rule')}, "
+        f"{_of(data, 'because') or 'at ' + (_of(data, 'value') or 'an unknown value')}"
     ),
     "flapping": lambda data: (
         f"saw {_of(data, 'rule')} come and go: it lasts until it is over for longer"
@@ -71,6 +72,12 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
         + (f", before {_of(data, 'from')}" if _of(data, "from") else "")
     ),
     "note": lambda _data: "noted",
+    "labour": lambda data: f"spent {_of(data, 'minutes')} minutes",
+    "part": lambda data: (
+        f"used {_of(data, 'quantity')} × {_of(data, 'name')}"
+        + (f", {_of(data, 'cost')}" if _of(data, "cost") else "")
+    ),
+    "root_cause": lambda _data: "named the root cause",
     "resolved": lambda _data: "said the work is done",
     "started": lambda _data: "went on with it",
     "waiting": lambda data: f"made it wait for {_of(data, 'for')}",

@@ -1,8 +1,9 @@
 """Write a ticket's service report when it closes: what was seen, what was done, how long it took.
 
 A report is a JSON document that is never changed.  It names the hash of the one before it of the
-same client, so that none can be altered, left out or slipped in later without it showing.
-All SQL of it is in here.
+same client, so that none can be altered, left out or slipped in later without it showing.  What
+is added after a close makes a new version; the older ones stay.  All SQL of it is in here, and
+in `report_parts`.
 """
 
 import hashlib
@@ -11,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.sla.shown import sla_json
-from forewarn_collector.state import ticket_text
+from forewarn_collector.state import report_parts, ticket_text
 from forewarn_collector.state.tables import (
     clients,
     episodes,
-    host_facts,
     hosts,
     service_reports,
     sites,
@@ -30,12 +31,6 @@ from forewarn_collector.state.tables import (
 
 BEGINNING = "0" * 64
 """What the first report of a client names as the one before it."""
-
-# Facts that tell a machine from another; lists of packages and addresses would bury them.
-_ASSET_FACTS = (
-    *("hostname", "os_name", "os_version", "kernel", "cpu_model", "cpu_cores", "memory_bytes"),
-    *("drives", "disks", "purchased_at", "warranty_until", "contract", "owner", "location"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +44,7 @@ class ServiceReport:
 
 
 def write(connection: Connection, ticket_id: str, now: datetime) -> str:
-    """Write the report of a ticket that was just closed; return its hash."""
+    """Write the report of a ticket that was just closed, or closed before; return its hash."""
     row = _row(connection, ticket_id)
     newest = select(service_reports.c.sha256).where(service_reports.c.client_id == row["client_id"])
     last = connection.execute(newest.order_by(service_reports.c.id.desc()).limit(1)).scalar()
@@ -70,11 +65,16 @@ def write(connection: Connection, ticket_id: str, now: datetime) -> str:
 
 
 def newest(connection: Connection, ticket_id: str) -> ServiceReport | None:
-    """Return the report of a ticket's last close, None before the first."""
+    """Return the latest report of a ticket, None before its first close."""
+    found = versions(connection, ticket_id)
+    return found[-1] if found else None
+
+
+def versions(connection: Connection, ticket_id: str) -> Sequence[ServiceReport]:
+    """Return every report of a ticket, the first version first."""
     query = select(service_reports).where(service_reports.c.ticket_id == ticket_id)
-    last = query.order_by(service_reports.c.id.desc()).limit(1)
-    row = connection.execute(last).mappings().first()
-    return None if row is None else _report(row)
+    rows = connection.execute(query.order_by(service_reports.c.id)).mappings()
+    return [_report(row) for row in rows]
 
 
 def faults(connection: Connection) -> Iterator[str]:
@@ -86,11 +86,25 @@ def faults(connection: Connection) -> Iterator[str]:
         name = f"report {row['id']} of ticket {row['ticket_id']}"
         if hashlib.sha256(row["document"].encode()).hexdigest() != row["sha256"]:
             yield f"{name}: the text is not the one that was hashed"
-        stated = json.loads(row["document"]).get("previous")
+        stated = _stated(row["document"])
         expected = before.get(row["client_id"], BEGINNING)
         if not stated == row["previous"] == expected:
             yield f"{name}: does not follow the report before it"
         before[row["client_id"]] = row["sha256"]
+
+
+def count(connection: Connection) -> int:
+    """Return how many reports there are, of all clients."""
+    return connection.execute(select(func.count()).select_from(service_reports)).scalar() or 0
+
+
+def _stated(document: str) -> object:
+    """Return which report a document says is the one before it; None when it says nothing."""
+    try:
+        says = json.loads(document)
+    except ValueError:
+        return None
+    return says.get("previous") if isinstance(says, dict) else None
 
 
 # -- what it says --------------------------------------------------------------------------------
@@ -104,21 +118,39 @@ def _document(
     found = connection.execute(carried).mappings().all()
     events = connection.execute(history.order_by(ticket_events.c.id)).mappings().all()
     sla = ticket_text.sla_of(connection, row, now)
+    earlier = _earlier(connection, row["id"])
+    today = now.astimezone(_zone(row["zone"])).date()
     return {
-        "schema": 1,
+        "schema": 2,
         "made_at": rfc3339(now),
         "previous": previous,
+        "version": len(earlier) + 1,
+        "supersedes": earlier[-1] if earlier else None,
+        "zone": row["zone"],
         "ticket": _ticket(row),
-        "asset": _asset(connection, row),
+        "asset": report_parts.asset(connection, row, today),
         "raised_by": [_episode(one) for one in found],
+        "forecast": report_parts.forecast(connection, row, now),
+        "scripts": report_parts.runs(connection, row),
         "actions": [_action(one) for one in events],
         "sla": None if sla is None else sla_json(sla),
         "durations": _durations(row),
-        # Fields of the technician's; they come with the notes of later versions.
-        "root_cause": _last(events, "root_cause"),
-        "labour_minutes": _last(events, "labour_minutes"),
-        "parts": _last(events, "parts"),
+        **report_parts.outlay(events),
+        "next_expected": report_parts.next_expected(connection, row, now),
     }
+
+
+def _earlier(connection: Connection, ticket_id: str) -> Sequence[str]:
+    """Return the hashes of a ticket's reports before, oldest first."""
+    mine = select(service_reports.c.sha256).where(service_reports.c.ticket_id == ticket_id)
+    return connection.execute(mine.order_by(service_reports.c.id)).scalars().all()
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def _ticket(row: RowMapping) -> dict[str, Any]:
@@ -132,23 +164,6 @@ def _ticket(row: RowMapping) -> dict[str, Any]:
         "component": row["component"],
         "assignee": row["assignee"],
         **{name: _moment(row[name]) for name in moments},
-    }
-
-
-def _asset(connection: Connection, row: RowMapping) -> dict[str, Any] | None:
-    if row["host_id"] is None:
-        return None
-    wanted = select(host_facts).where(
-        host_facts.c.host_id == row["host_id"], host_facts.c.name.in_(_ASSET_FACTS)
-    )
-    facts = {one["name"]: one["value"] for one in connection.execute(wanted).mappings()}
-    return {
-        "host_id": row["host_id"],
-        "name": row["host"],
-        "class": row["host_class"],
-        "system": row["system"],
-        "enrolled_at": _moment(row["enrolled_at"]),
-        "facts": {name: facts[name] for name in _ASSET_FACTS if name in facts},
     }
 
 
@@ -191,12 +206,6 @@ def _durations(row: RowMapping) -> dict[str, float | None]:
     }
 
 
-def _last(events: Sequence[RowMapping], name: str) -> Any:
-    """Return what was last said about something in any event; None if nothing was."""
-    said = [one["data"][name] for one in events if one["data"].get(name) is not None]
-    return said[-1] if said else None
-
-
 # -- rows ----------------------------------------------------------------------------------------
 
 
@@ -206,6 +215,7 @@ def _row(connection: Connection, ticket_id: str) -> RowMapping:
             tickets,
             clients.c.name.label("client"),
             sites.c.name.label("site"),
+            sites.c.zone,
             hosts.c.name.label("host"),
             hosts.c.host_class,
             hosts.c.system,

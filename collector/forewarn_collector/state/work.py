@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from forewarn_collector.money import Money
 from forewarn_collector.priority import computed
 from forewarn_collector.sla.policy import Waiting
-from forewarn_collector.state import outbox
+from forewarn_collector.state import outbox, reports
 from forewarn_collector.state.closing import close
 from forewarn_collector.state.history import (
     Event,
@@ -23,7 +24,7 @@ from forewarn_collector.state.history import (
     is_reserved,
 )
 from forewarn_collector.state.outbox import Telling
-from forewarn_collector.state.tables import episodes
+from forewarn_collector.state.tables import episodes, ticket_events
 from forewarn_collector.state.tickets import (
     LONGEST_NOTE,
     Clients,
@@ -33,6 +34,7 @@ from forewarn_collector.state.tickets import (
 )
 from forewarn_collector.tickets import Kind
 
+LONGEST_PART = 200
 _DONE = (TicketState.RESOLVED, TicketState.CLOSED, TicketState.CANCELLED)
 
 
@@ -119,7 +121,69 @@ def note(
 ) -> None:
     """Add a note of at most 10,000 characters, to closed tickets, too."""
     row = row_of(connection, number, clients)
-    _do(connection, row, event("note", {"text": text[:LONGEST_NOTE]}), actor, now, telling)
+    _add(connection, row, event("note", {"text": text[:LONGEST_NOTE]}), actor, now, telling)
+
+
+def spend(
+    connection: Connection,
+    number: int,
+    *,
+    minutes: int,
+    text: str = "",
+    actor: str,
+    now: datetime,
+    clients: Clients,
+    telling: Telling,
+) -> None:
+    """Add minutes of labour; negative ones take back what was too much.
+
+    Raises Conflict when less than nothing would be left.
+    """
+    row = row_of(connection, number, clients)
+    spent = sum(one["minutes"] for one in _said(connection, row, "labour"))
+    if spent + minutes < 0:
+        raise Conflict(f"ticket {number} has {spent} minutes of labour: no more can be taken back")
+    data = {"minutes": minutes, "text": text[:LONGEST_NOTE]}
+    _add(connection, row, event("labour", data), actor, now, telling)
+
+
+def use_part(
+    connection: Connection,
+    number: int,
+    *,
+    name: str,
+    quantity: int = 1,
+    unit_cost: Money | None = None,
+    actor: str,
+    now: datetime,
+    clients: Clients,
+    telling: Telling,
+) -> None:
+    """Add parts that were used, at the cost of each."""
+    row = row_of(connection, number, clients)
+    data = {
+        "name": name[:LONGEST_PART],
+        "quantity": quantity,
+        "unit_cost": None if unit_cost is None else str(unit_cost),
+        "cost": None if unit_cost is None else str(unit_cost.times(quantity)),
+    }
+    _add(connection, row, event("part", data), actor, now, telling)
+
+
+def explain(
+    connection: Connection,
+    number: int,
+    *,
+    text: str,
+    actor: str,
+    now: datetime,
+    clients: Clients,
+    telling: Telling,
+) -> None:
+    """Say what the root cause was; the last word holds."""
+    row = row_of(connection, number, clients)
+    data = {"root_cause": text[:LONGEST_NOTE]}
+    _add(connection, row, event("root_cause", data), actor, now, telling)
 
 
 def prioritise(
@@ -210,6 +274,26 @@ def _do(
 ) -> None:
     happen(connection, row, _responded(row, what, actor, now), actor=actor, now=now)
     outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
+
+
+def _add(
+    connection: Connection, row: Row, what: Event, actor: str, now: datetime, telling: Telling
+) -> None:
+    """Write down what changes no state; after a close it makes a new version of the report."""
+    if row["state"] not in (TicketState.CLOSED, TicketState.CANCELLED):
+        _do(connection, row, what, actor, now, telling)
+        return
+    happen(connection, row, what, actor=actor, now=now)
+    reports.write(connection, row["id"], now)
+    outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
+
+
+def _said(connection: Connection, row: Row, kind: str) -> list[dict[str, Any]]:
+    """Return the data of all events of one kind."""
+    query = select(ticket_events.c.data).where(
+        ticket_events.c.ticket_id == row["id"], ticket_events.c.kind == kind
+    )
+    return [dict(data) for data in connection.execute(query).scalars()]
 
 
 def _responded(row: Row, what: Event, actor: str, now: datetime) -> Event:

@@ -56,6 +56,9 @@ ASKED: dict[str, dict[str, Any]] = {
     "POST /api/v1/tickets/{number}/priority": {"json": {"priority": "P1"}},
     "POST /api/v1/tickets/{number}/resolve": {"json": {"text": "done"}},
     "POST /api/v1/tickets/{number}/cancel": {"json": {"text": "false alarm"}},
+    "POST /api/v1/tickets/{number}/labour": {"json": {"minutes": 30}},
+    "POST /api/v1/tickets/{number}/parts": {"json": {"name": "fan", "unit_cost": "9.90 EUR"}},
+    "POST /api/v1/tickets/{number}/root-cause": {"json": {"text": "dust"}},
     "GET /api/v1/tickets/{number}/report": {},
 }
 
