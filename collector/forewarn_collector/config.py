@@ -21,9 +21,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from forewarn_collector import clock, selector
 from forewarn_collector.destinations import all_destinations, secrets_of
+from forewarn_collector.mistakes import in_words
 from forewarn_collector.routing import Routing
 from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
 from forewarn_collector.rules.change import (
@@ -206,6 +208,7 @@ def load(directory: Path) -> CollectorConfig:
     try:
         entries = _destinations(table.pop("destinations", []), directory, sources)
         inbound = _inbound(table.pop("inbound", {}), directory, sources)
+        _check_answers(inbound, [entry.name for entry, _ in entries], sources)
         written = _Written.model_validate(table)
     except ValidationError as invalid:
         raise sources.error_of(invalid) from None
@@ -267,7 +270,7 @@ class _Sources:
                 path = (*path, part)
         if first["type"] == "missing":
             path = (*path, first["loc"][-1])
-        return self.error(path, _say(first["type"], first["msg"], str(first["loc"][-1])))
+        return self.error(path, _say(first, str(first["loc"][-1])))
 
     def _source_of(self, path: tuple[str | int, ...]) -> _Source:
         for length in range(len(path), 0, -1):
@@ -369,7 +372,7 @@ def _destination(
     except ValidationError as invalid:
         first = invalid.errors(include_input=False)[0]
         if first["loc"] and first["loc"][0] in secrets:
-            message = _say("", first["msg"], "")
+            message = _say(first, "")
             if first["type"] == "missing":
                 message = "is missing; name a file that holds the secret, readable by us alone"
             raise sources.error((*path, f"{first['loc'][0]}_file"), message) from None
@@ -398,9 +401,22 @@ def _inbound(
         except ValidationError as invalid:
             first = invalid.errors(include_input=False)[0]
             if first["loc"] == ("secret",):
-                raise sources.error(where, _say("", first["msg"], "")) from None
+                raise sources.error(where, _say(first, "")) from None
             raise sources.error_of(invalid, path) from None
     return found
+
+
+def _check_answers(
+    inbound: Mapping[str, tuple[InboundTable, str]], names: Sequence[str], sources: _Sources
+) -> None:
+    """Refuse answers of a destination that is not there."""
+    for name, (entry, _) in inbound.items():
+        if entry.destination and entry.destination not in names:
+            raise sources.error(
+                ("inbound", name, "destination"),
+                f"there is no destination {entry.destination!r}; there are "
+                f"{', '.join(names) or 'none'}",
+            )
 
 
 def _secret(
@@ -452,10 +468,9 @@ _KEYS = sorted(
 )
 
 
-def _say(kind: str, message: str, key: str) -> str:
-    """Return a validation message in our words, with what to do."""
-    if kind == "extra_forbidden":
-        return f"is not known here{meant(key, [known for known in _KEYS if known != key])}"
-    if kind == "missing":
-        return "is missing; write it"
-    return message.removeprefix("Value error, ")
+def _say(first: ErrorDetails, key: str) -> str:
+    """Return a validation error in our words, with what to do."""
+    if first["type"] == "extra_forbidden":
+        known = [known for known in _KEYS if known != key]
+        return f"is not known here{meant(key, known)}; take it out"
+    return in_words(first["type"], first["msg"], first.get("ctx"))

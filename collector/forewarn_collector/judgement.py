@@ -29,13 +29,15 @@ AlertId = tuple[int, str, str]
 class Happening:
     """An event, with the alert as it was right after it.
 
-    `booked` is None when the alert ends because its rule is gone.
+    `booked` is None when the alert ends because its rule is gone; `because` says why it ends when
+    no reading ended it.
     """
 
     row: AlertRow
     host: KnownHost
     booked: BookedRule | None
     event: Event
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +100,13 @@ class Judgement:
             self.changed[alert_id] = row
             self.happenings.extend(Happening(row, host, booked, event) for event in events)
 
-    def end(self, row: AlertRow, host: KnownHost) -> None:
-        """End an alert whose rule no longer judges its host."""
+    def end(self, row: AlertRow, host: KnownHost, booked: BookedRule | None, because: str) -> None:
+        """End an alert that no reading can end any more; `booked` is None when its rule is gone."""
         alert = row.alert
         ended = replace(row, alert=replace(alert, state=AlertState.OK, told=None, since=self.now))
         if alert.told is not None:
             closed = Event(EventKind.CLOSED, self.now, alert.told, alert.value)
-            self.happenings.append(Happening(ended, host, None, closed))
+            self.happenings.append(Happening(ended, host, booked, closed, because))
         self.changed[row.host_number, row.component, row.rule] = ended
 
     def stale(self, row: AlertRow) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forewarn_checks.base import Forecast
 from forewarn_collector.counting import judge_growth, troubled
+from forewarn_collector.gone import Gone
 from forewarn_collector.judgement import AlertId, Judgement, judge_points, judge_silence
 from forewarn_collector.outlook import Outlook, Reader, judge_outlook
 from forewarn_collector.rules.book import BookedRule, RuleBook
@@ -46,6 +47,7 @@ class Rounds:
         self._watermarks = Watermarks()
         self._tally = Tally(book)
         self._counted: Counted | None = None
+        self._gone = Gone()
         self._effective: dict[tuple[str, int], BookedRule | None] = {}
         self._seen: Points | None = None
         self._outlooks = [
@@ -72,7 +74,9 @@ class Rounds:
             ]
             looks = outlook.look(fresh, shapes, live)
             judge_outlook(judgement, outlook, looks, self._host, self.effective)
-        return len(picked.rows) + self._count(judgement, points, shapes)
+        counted = self._count(judgement, points, shapes)
+        self._gone.judge(judgement, points, shapes, self._host, self.effective)
+        return len(picked.rows) + counted
 
     def settle(self) -> None:
         """Keep what the last `judge` saw."""
@@ -120,7 +124,7 @@ class Rounds:
             host = self._host(row.host_number)
             booked = None if host is None or host.revoked else self.effective(row.rule, host)
             if host is not None and booked is None:
-                judgement.end(row, host)
+                judgement.end(row, host, None, "its rule no longer holds here")
             elif booked is not None and booked.metric and alert.data is Data.FRESH:
                 patience = max(GAP * booked.every, _STALE) // _MICROSECOND
                 if judgement.now - alert.seen_until > patience:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forewarn_collector.config import ConfigError, Group
+from forewarn_collector.mistakes import in_words
 from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
 from forewarn_collector.rules.change import RuleChange
 from forewarn_collector.toml_place import line_of, resolves, write_path
@@ -90,9 +91,9 @@ def _said(
         # Pydantic also names the branches of unions, which no file holds.
         if resolves(table, (*where, part)):
             where = (*where, part)
-    message = first["msg"].removeprefix("Value error, ")
+    message = in_words(first["type"], first["msg"], first.get("ctx"))
     if first["type"] == "missing":
-        where, message = (*where, first["loc"][-1]), "is missing; write it"
+        where = (*where, first["loc"][-1])
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         message = f"is not known here{meant(key, sorted(known - {key}))}; take it out"

@@ -35,7 +35,7 @@ from forewarn_collector.rules.change import (
     ScopeChange,
 )
 from forewarn_collector.rules.kinds import KINDS, kind_of
-from forewarn_collector.rules.own import OWN_METRICS, OWN_RULES
+from forewarn_collector.rules.own import COLLECTOR, OWN_METRICS, OWN_RULES
 from forewarn_collector.selector import BadSelector, Key, Selectable, Selector
 
 FORECAST_EVERY = timedelta(hours=1)
@@ -124,7 +124,7 @@ def declared() -> tuple[Declared, ...]:
     for own in OWN_RULES:
         booked = BookedRule(
             rule=own.rule,
-            check="collector",
+            check=COLLECTOR,
             component=own.component,
             every=own.every,
             metrics={metric.name: metric for metric in OWN_METRICS},
@@ -178,6 +178,9 @@ class RuleBook:
         self._pages = {
             one.booked.name: self._page(one, changes.get(one.booked.name), groups) for one in rules
         }
+        # Asked for many times a round, and a replay has very many rounds.
+        self._variants = {name: _forms(page) for name, page in self._pages.items()}
+        self._names = tuple(name for name, forms in self._variants.items() if forms)
         self.warnings = tuple(self._hints({one.booked.name: one.booked for one in rules}))
 
     def rules(self) -> tuple[BookedRule, ...]:
@@ -191,7 +194,7 @@ class RuleBook:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all rules that are on somewhere."""
-        return tuple(name for name in self._pages if self.variants(name))
+        return self._names
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is a rule of this name, on or off."""
@@ -199,9 +202,7 @@ class RuleBook:
 
     def variants(self, name: str) -> tuple[BookedRule, ...]:
         """Return every form the rule `name` takes on any host; none if it is off everywhere."""
-        page = self._pages[name]
-        forms = (page.booked, *(scope.booked for scope in page.scopes))
-        return tuple(form for form in forms if form is not None)
+        return self._variants[name]
 
     def effective(self, name: str, host: Selectable) -> BookedRule | None:
         """Return the rule `name` as it holds on `host`, or None where it is off.
@@ -245,6 +246,11 @@ class RuleBook:
                         f"read every {write_duration(booked.every)}: it raises at the second "
                         "reading, unless agents read more often"
                     )
+
+
+def _forms(page: _Page) -> tuple[BookedRule, ...]:
+    forms = (page.booked, *(scope.booked for scope in page.scopes))
+    return tuple(form for form in forms if form is not None)
 
 
 def _hold_for(booked: BookedRule) -> timedelta:

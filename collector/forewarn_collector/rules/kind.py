@@ -73,6 +73,19 @@ class Grown:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Runs of its check that went well and did not meet a component: how many, from when to when."""
+
+    runs: int
+    first: int
+    last: int
+
+    def again(self, at: int) -> "Missed":
+        """Return it with one run more."""
+        return Missed(self.runs + 1, self.first, at)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """`holds` is None when it cannot be told; then nothing changes.
 
@@ -96,7 +109,8 @@ class Alert:
     `gaps` are the last two distances between readings; `recent` the newest few readings; `due`
     the newest date of a forecast; `grown` the counters that grew when it last held.  `cycles` are
     when it last was over, those of the last few hours; `flapping` while that was too often, and
-    `flaps` how often its episode would have ended and begun again but for that.
+    `flaps` how often its episode would have ended and begun again but for that.  `missed` are runs
+    since its last reading that did not meet its component.
     """
 
     state: AlertState = AlertState.OK
@@ -117,6 +131,7 @@ class Alert:
     cycles: tuple[int, ...] = ()
     flapping: bool = False
     flaps: int = 0
+    missed: Missed | None = None
 
     @property
     def stands(self) -> bool:

@@ -27,6 +27,8 @@ CLOCK_ERROR = Metric(
     "How far the host's clock is from the collector's, and which way.",
     ("direction",),
 )
+COLLECTOR = "collector"
+"""What stands for a check in rules that no check declares."""
 OWN_METRICS = (CHECK_FAILED, CLOCK_ERROR)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forewarn_checks.base import Severity
-from forewarn_collector.rules.kind import Alert, AlertState, Data, Due, Grown
+from forewarn_collector.rules.kind import Alert, AlertState, Data, Due, Grown, Missed
 from forewarn_collector.state.tables import about, alerts, cursors, downtimes, hosts
 
 _ENGINE = "engine"
@@ -136,6 +136,7 @@ def _read(row: RowMapping) -> AlertRow:
             due=None if memory.get("due") is None else Due(*memory["due"]),
             grown=tuple(Grown(*one) for one in memory.get("grown", ())),
             data=Data(row["data"]),
+            missed=None if memory.get("missed") is None else Missed(*memory["missed"]),
             cycles=tuple(memory.get("cycles", ())),
             flapping=memory.get("flapping", False),
             flaps=memory.get("flaps", 0),
@@ -167,6 +168,7 @@ def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
             "told": None if alert.told is None else str(alert.told),
             "recent": alert.recent,
             "due": None if alert.due is None else astuple(alert.due),
+            "missed": None if alert.missed is None else astuple(alert.missed),
             "grown": [astuple(one) for one in alert.grown],
             "cycles": alert.cycles,
             "flapping": alert.flapping,

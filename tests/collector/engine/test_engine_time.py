@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy import update
-from tests.collector.engine.line import START, Line
+from sqlalchemy import select, update
+from tests.collector.engine.line import START, Line, microseconds
 
 from forewarn_collector.state.hosts import touch
-from forewarn_collector.state.tables import hosts
+from forewarn_collector.state.tables import alerts, hosts
+from forewarn_collector.state.tickets import TicketState
 
 
 def clock(line: Line, seconds: float, direction: str = "ahead", minutes: int = 5) -> None:
@@ -119,3 +120,100 @@ class TestNeverHeard:
 
 def test_a_later_enrolment_than_the_test_is_nobodys_silence(line: Line) -> None:
     assert line.hosts.unheard({1: 0}) == {2: START + timedelta(days=3650)}
+
+
+class TestNoLongerThere:
+    """/srv fires; then the check of rooms goes on and does not meet it."""
+
+    @staticmethod
+    def run(line: Line, hours: float, *, other: bool = True, failed: float = 0.0) -> None:
+        """Let the check run every half hour; /home is what else it reads."""
+        for _ in range(round(hours * 2)):
+            line.wait(minutes=30)
+            shape = line.store.shape("check_failed", {"check": "room"})
+            moment = microseconds(line.at)
+            points = [(1, shape, moment, failed, moment)]
+            if other:
+                home = line.store.shape("room_used_ratio", {"mountpoint": "/home"})
+                points.append((1, home, moment, 0.2, moment))
+            line.store.commits.append(points)
+            line.store.heard[1] = moment
+            line.pass_()
+
+    def test_it_closes_after_a_day_of_runs_without_it_and_says_why(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        self.run(line, 23.5)
+        assert line.kinds() == ["ticket.opened"]
+        self.run(line, 3)
+        assert line.kinds() == ["ticket.opened", "ticket.closed"]
+        (ticket,) = line.tickets()
+        assert [event.data.get("because") for event in ticket.events][-2:] == [
+            "no longer there"
+        ] * 2
+
+    def test_a_check_that_fails_knows_nothing_of_what_is_there(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        self.run(line, 72, other=False, failed=1.0)
+        assert line.kinds()[0] == "ticket.opened"
+        assert "ticket.closed" not in line.kinds()
+
+    def test_a_check_that_meets_nothing_at_all_proves_nothing(self, line: Line) -> None:
+        """Its tool may be gone: an empty run is no run without it."""
+        line.hold(0.93, 20)
+        self.run(line, 72, other=False)
+        assert line.kinds() == ["ticket.opened"]
+
+    def test_a_silent_host_is_not_a_host_without_it(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        for _ in range(72):
+            line.wait(hours=1)
+            line.pass_()
+        assert line.tickets()[-1].state is not TicketState.CLOSED
+
+    def test_once_met_again_the_day_begins_anew(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        for _ in range(4):
+            self.run(line, 20)
+            line.wait(minutes=1)
+            line.read(0.93)
+            line.pass_()
+        assert line.kinds() == ["ticket.opened"]
+
+    def test_restarts_in_between_change_nothing(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        for _ in range(27):
+            self.run(line, 1)
+            line.restart()
+        assert line.kinds() == ["ticket.opened", "ticket.closed"]
+
+    def test_it_costs_a_row_every_other_hour(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        written = 0
+        before = None
+        for _ in range(24):
+            self.run(line, 0.5)
+            with line.database.read() as connection:
+                (memory,) = connection.execute(select(alerts.c.memory)).scalars()
+            written += memory["missed"] != before
+            before = memory["missed"]
+        assert written <= 7
+
+    def test_what_comes_back_and_still_fires_opens_again(self, line: Line) -> None:
+        line.hold(0.93, 20)
+        self.run(line, 27)
+        line.hold(0.93, 20)
+        assert line.kinds() == ["ticket.opened", "ticket.closed", "ticket.opened"]
+
+    def test_a_check_that_was_taken_away_fails_no_longer(self, line: Line) -> None:
+        for _ in range(3):
+            line.wait(minutes=5)
+            line.sample("check_failed", 1.0, check="smart")
+            line.pass_()
+        assert line.kinds() == ["ticket.opened"]
+        for _ in range(24 * 50):
+            line.wait(hours=1)
+            line.sample("check_failed", 0.0, check="room")
+            line.pass_()
+            if "ticket.closed" in line.kinds():
+                break
+        assert line.kinds() == ["ticket.opened", "ticket.closed"]
