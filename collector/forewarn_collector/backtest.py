@@ -1,53 +1,55 @@
 """Replay what the store holds, or a file, in the order it was received, and count what rules do."""
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-from forewarn_checks.base import Absence
+from forewarn_checks.base import Absence, Forecast
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.replay import Replay, Replayed
 from forewarn_collector.rules.book import RuleBook
+from forewarn_collector.rules.forecast import HISTORY_DAYS
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.own import CHECK_FAILED
 from forewarn_collector.samples import Points, Shape
+from forewarn_collector.samples.series_file import read_series
 from forewarn_collector.samples.spread import Spread
 from forewarn_collector.state.hosts import KnownHost
+from forewarn_collector.track_record import Ledger
 
 PASS = timedelta(minutes=1) // timedelta(microseconds=1)
 """Readings received within a minute are judged at once; the collector does so every 5 s."""
 
 NOT_SIMULATED = (
-    "what people did (acknowledged, silenced, repaired) and what was told to others; "
-    "readings older than the retention"
+    "what people did (acknowledged, silenced, repaired), maintenance windows, and what was told to "
+    "others; readings older than the retention; growth of counters before --from"
 )
+_HOUR = timedelta(hours=1) // timedelta(microseconds=1)
 _WEEK = timedelta(days=7) / timedelta(microseconds=1)
 _REOPENS = timedelta(hours=24) // timedelta(microseconds=1)
+_LOOKED_BACK = timedelta(days=HISTORY_DAYS) // timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class BadSeriesFile(Exception):
-    """A file of series cannot be replayed; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is replayed: points in the order they were received, and whose they are.
 
-    `batches` may be walked once.  `downtimes` are when the collector was away.
+    `batches` may be walked once.  `past` is what was read before: ground for forecasts, not
+    judged.  `downtimes` are when the collector was away.
     """
 
     hosts: Mapping[int, KnownHost]
     shapes: Sequence[Shape]
     batches: Iterable[Points]
+    past: Iterable[Points] = ()
     downtimes: Sequence[tuple[int, int]] = ()
 
 
@@ -61,6 +63,7 @@ class Outcome:
     points: int
     began: int
     ended: int
+    ledger: Ledger = field(default_factory=Ledger)
 
     @property
     def host_weeks(self) -> float:
@@ -81,6 +84,18 @@ def wanted(book: RuleBook) -> frozenset[str]:
     return frozenset(found)
 
 
+def looked_back(book: RuleBook) -> frozenset[str]:
+    """Return the names of the metrics whose past the rules of a book look at."""
+    forms = (form for name in book.names() for form in book.variants(name))
+    return frozenset(
+        metric.name
+        for form in forms
+        if isinstance(form.rule, Forecast)
+        for metric in (form.metric, form.companion)
+        if metric is not None
+    )
+
+
 def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[int | Outcome]:
     """Judge it all; yield how far it is, in microseconds, and at last what came of it."""
     replay = Replay(
@@ -89,6 +104,8 @@ def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[i
     listens = any(
         isinstance(form.rule, Absence) for name in book.names() for form in book.variants(name)
     )
+    for batch in source.past:
+        replay.recall(batch)
     now, points, seen = began, 0, set[int]()
     for batch in source.batches:
         for part in _passes(batch):
@@ -106,7 +123,7 @@ def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[i
     while listens and now + PASS <= ended:
         now += PASS
         replay.listen(now)
-    yield Outcome(book, replay.episodes, len(seen), points, began, max(ended, now))
+    yield Outcome(book, replay.episodes, len(seen), points, began, max(ended, now), replay.ledger)
 
 
 def _passes(batch: Points) -> Iterator[Points]:
@@ -138,48 +155,44 @@ def stored(
     began: int,
     ended: int,
     downtimes: Sequence[tuple[int, int]],
+    *,
+    looked_back: frozenset[str] = frozenset(),
+    as_received: bool = True,
 ) -> Source:
-    """Return what the store received between two moments, of some metrics."""
+    """Return what the store holds of some metrics between two moments.
+
+    In the order in which it was received, or, unless `as_received`, as if every reading had come
+    when it was taken.  `looked_back` are metrics whose past is needed.
+    """
     shapes = spread.shapes()
-    chosen = [number for number, shape in enumerate(shapes) if shape.metric in metrics]
-    return Source(hosts, shapes, spread.points(chosen, began, ended), downtimes)
+
+    def points(names: frozenset[str], since: int, until: int) -> Iterator[Points]:
+        chosen = [number for number, shape in enumerate(shapes) if shape.metric in names]
+        return spread.points(chosen, since, until, as_received=as_received)
+
+    past = points(looked_back, began - _LOOKED_BACK, began)
+    return Source(hosts, shapes, points(metrics, began, ended), past, downtimes)
 
 
 def from_file(path: Path, book: RuleBook) -> tuple[Source, int, int]:
     """Return the series of a CSV or Parquet file, and when they begin and end.
 
-    Columns: host, metric, labels (JSON), ts (unix seconds), value.  Each host is a server.
-    Raises BadSeriesFile.
+    Each host is a server.  Raises BadSeriesFile.
     """
-    connection = duckdb.connect()
-    try:
-        read = connection.read_parquet if path.suffix == ".parquet" else connection.read_csv
-        rows = (
-            read(str(path))
-            .query(
-                "series",
-                "SELECT host::VARCHAR AS host, metric::VARCHAR AS metric,"
-                " coalesce(labels::VARCHAR, '') AS labels,"
-                " (ts::DOUBLE * 1000000)::BIGINT AS moment,"
-                " value::DOUBLE AS value FROM series WHERE host IS NOT NULL"
-                " AND metric IS NOT NULL AND ts IS NOT NULL AND isfinite(value::DOUBLE)"
-                " ORDER BY moment",
-            )
-            .fetchnumpy()
-        )
-    except duckdb.Error as wrong:
-        first = str(wrong).splitlines()[0]
-        raise BadSeriesFile(
-            f"{path}: {first}; columns are host, metric, labels (JSON), ts (unix seconds), value"
-        ) from None
-    finally:
-        connection.close()
-    if not len(rows["moment"]):
-        raise BadSeriesFile(f"{path}: holds no reading; give at least one row")
-    names, host = np.unique(rows["host"].astype(str), return_inverse=True)
-    shapes, shape = _shapes(path, book, rows["metric"].astype(str), rows["labels"].astype(str))
-    at = rows["moment"].astype(np.int64)
-    points = Points(host.astype(np.int64) + 1, shape, at, rows["value"], at, 0)
+    rows = read_series(path)
+    names, host = np.unique(rows.host, return_inverse=True)
+    known = {
+        name: one.labels
+        for rule in book.names()
+        for form in book.variants(rule)
+        for name, one in form.metrics.items()
+    }
+    shapes = [
+        Shape(metric, tuple(sorted((dict.fromkeys(known.get(metric, ()), "") | labels).items())))
+        for metric, labels in rows.kinds
+    ]
+    at = rows.moment
+    points = Points(host.astype(np.int64) + 1, rows.kind, at, rows.value, at, 0)
     hosts = {number: _made_up(number, name) for number, name in enumerate(names.tolist(), 1)}
     return Source(hosts, shapes, _slices(points)), int(at[0]), int(at[-1])
 
@@ -187,32 +200,6 @@ def from_file(path: Path, book: RuleBook) -> tuple[Source, int, int]:
 def _slices(points: Points, rows: int = 200_000) -> Iterator[Points]:
     for begin in range(0, len(points.at), rows):
         yield _cut(points, begin, begin + rows)
-
-
-_LABELS = TypeAdapter(dict[str, str])
-
-
-def _shapes(
-    path: Path, book: RuleBook, metric: NDArray[np.str_], labels: NDArray[np.str_]
-) -> tuple[list[Shape], NDArray[np.int64]]:
-    known = {
-        name: one.labels
-        for rule in book.names()
-        for form in book.variants(rule)
-        for name, one in form.metrics.items()
-    }
-    pairs, number = np.unique(np.stack([metric, labels]), axis=1, return_inverse=True)
-    shapes = []
-    for name, text in pairs.T.tolist():
-        try:
-            given = _LABELS.validate_json(text or "{}")
-        except ValidationError:
-            raise BadSeriesFile(
-                f'{path}: labels {text[:80]!r} are no JSON; write {{"mountpoint": "/"}}'
-            ) from None
-        whole = dict.fromkeys(known.get(name, ()), "") | given
-        shapes.append(Shape(name, tuple(sorted(whole.items()))))
-    return shapes, number.reshape(-1).astype(np.int64)
 
 
 def _made_up(number: int, name: str) -> KnownHost:
@@ -256,9 +243,45 @@ def summary(outcome: Outcome) -> dict[str, JsonValue]:
         "episodes_per_host_week": round(len(episodes) / outcome.host_weeks, 4),
         "tickets": told,
         "tickets_per_host_week": round(told / outcome.host_weeks, 4),
+        "forecasts": forecasts(outcome),
         "noisiest": [{"host": name, "episodes": count} for name, count in noisy],
         "not_simulated": NOT_SIMULATED,
     }
+
+
+def forecasts(outcome: Outcome) -> dict[str, JsonValue]:
+    """Return how forecasts came true, and how long before the level was reached an episode opened.
+
+    `came_true` is the share of intervals put to the test that held, `median_lead_hours` over the
+    episodes whose level was reached; None without any.
+    """
+    names = {
+        name
+        for name in outcome.book.names()
+        if isinstance(outcome.book.variants(name)[0].rule, Forecast)
+    }
+    told = [one for one in outcome.episodes if one.rule in names]
+    leads = []
+    for one in told:
+        at = outcome.ledger.reached((one.host.number, one.component, one.rule), *_span(one))
+        leads += [] if at is None else [(at - one.opened_at) / _HOUR]
+    score = outcome.ledger.coverage()
+    return {
+        "made": score.made,
+        "inside": score.inside,
+        "early": score.early,
+        "late": score.late,
+        "ended": score.ended,
+        "waiting": score.waiting,
+        "came_true": None if score.share is None else round(score.share, 4),
+        "episodes": len(told),
+        "episodes_reached": len(leads),
+        "median_lead_hours": round(statistics.median(leads), 2) if leads else None,
+    }
+
+
+def _span(one: Replayed) -> tuple[int, float]:
+    return one.opened_at, _end(one)
 
 
 def by_rule(outcome: Outcome) -> dict[str, JsonValue]:

@@ -23,6 +23,7 @@ from forewarn_collector.samples import Points, Shape
 from forewarn_collector.samples.memory import Memory
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.hosts import KnownHost
+from forewarn_collector.track_record import Ledger
 
 COMING_BACK = timedelta(minutes=5) // timedelta(microseconds=1)
 
@@ -63,6 +64,7 @@ class Replay:
     heard: dict[int, int] = field(default_factory=dict)
     downtimes: list[tuple[int, int]] = field(default_factory=list)
     since: int | None = None
+    ledger: Ledger = field(default_factory=Ledger)
     _held: dict[AlertId, AlertRow] = field(default_factory=dict)
     _open: dict[AlertId, Replayed] = field(default_factory=dict)
     _counters: dict[tuple[int, str, str], Remembered] = field(default_factory=dict)
@@ -102,6 +104,11 @@ class Replay:
         """Note that the collector was not listening, and start again."""
         self.downtimes.append((began, ended + COMING_BACK))
         self.restart()
+
+    def recall(self, points: Points) -> None:
+        """Know what was before: ground for forecasts, and never judged."""
+        if len(points.at):
+            self._remember(points)
 
     def receive(self, points: Points, now: int) -> None:
         """Judge what arrived by `now`."""
@@ -157,6 +164,7 @@ class Replay:
                 self._held.pop(alert_id, None)
             else:
                 self._held[alert_id] = kept
+        self.ledger.take(judgement.made)
         for counter in judgement.counted:
             self._counters[counter.host, counter.component, counter.metric] = counter
 

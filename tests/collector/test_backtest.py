@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from forewarn_collector.replay import Replayed
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import Arrival, ArrivedRun
 from forewarn_collector.samples.duck import DuckSampleStore
+from forewarn_collector.samples.series_file import BadSeriesFile
 from forewarn_collector.state.hosts import KnownHost
 
 T0 = microseconds(START)
@@ -138,9 +141,16 @@ def test_changed_rules_are_compared_with_those_in_force(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "columns are host, metric"),
-        ("host,metric\n1,2\n", "columns are host, metric"),
+        ("host,metric\n1,2\n", "has no column labels, ts, value"),
+        ("host,host,metric,labels,ts,value\n", "names a column twice"),
         ("host,metric,labels,ts,value\n", "holds no reading"),
-        ("host,metric,labels,ts,value\nh,m,{x,1,1\n", "are no JSON"),
+        ("host,metric,labels,ts,value\nh,m,,1,1\nh,m,{x,1,1\n", "line 3: labels '{x' are no JSON"),
+        ("host,metric,labels,ts,value\nh,m,,1,1\nh,m,,two,1\n", "line 3: ts 'two' is no number"),
+        ("host,metric,labels,ts,value\nh,m,,,1\n", "line 2: ts '' is no number"),
+        ("host,metric,labels,ts,value\nh,m,,1772409600000,1\n", "milliseconds?"),
+        ("host,metric,labels,ts,value\nh,m,,1,x\nh,m,,1,y\n", "(1 more such lines)"),
+        ("host,metric,labels,ts,value\nh,m,,1,1\n,m,,1,1\n", "line 3: has no host"),
+        ("host,metric,labels,ts,value\nh,m,,1,1\nh,m,\n", "line 3: has 3 columns"),
     ],
 )
 def test_a_bad_file_is_refused_in_words(text: str, said: str, tmp_path: Path) -> None:
@@ -190,3 +200,108 @@ def test_tickets_are_counted_as_the_collector_opens_them() -> None:
     assert backtest.tickets([one(0, 10), one(20, 30), one(day * 3, None)]) == 2
     assert backtest.tickets([one(0, 10), one(0, 10, "drive:X")]) == 2
     assert np.isclose(backtest.tickets([]), 0)
+
+
+def filling(path: Path) -> None:
+    """Write 17 days of a filesystem that fills within three, and one that stays as it is."""
+    rows = ["host,metric,labels,ts,value"]
+    for turn in range(17 * 96):
+        day = turn / 96
+        moment = T0 // 1_000_000 + 900 * turn
+        used = min(0.5 + max(day - 13, 0) / 6, 1.0)
+        rows.append(f'web1,disk_used_ratio,"{{""mountpoint"": ""/srv""}}",{moment},{used}')
+        rows.append(f'web1,disk_used_ratio,"{{""mountpoint"": ""/""}}",{moment},0.5')
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_forecasts_are_replayed_and_held_against_what_came(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    filling(path)
+    _, out = command("--series", str(path), "--json")
+    told = json.loads(out)
+    (episode,) = told["rules"]["DiskWillFill"]["episodes"]
+    assert episode["labels"]["mountpoint"] == "/srv"
+    found = told["summary"]["forecasts"]
+    assert found["episodes"] == found["episodes_reached"] == 1
+    assert found["median_lead_hours"] > 24
+    assert found["inside"] + found["early"] + found["late"] + found["ended"] == found["made"] > 20
+    assert found["came_true"] == pytest.approx(found["inside"] / found["made"], abs=0.01)
+
+
+def test_a_replay_looks_back_as_far_as_forecasts_need(tmp_path: Path) -> None:
+    """What was before the span is no news, but it is ground to see a new high on."""
+    path = tmp_path / "series.csv"
+    filling(path)
+    source, began, ended = from_file(path, BOOK)
+    (points,) = source.batches
+    since = began + 14 * 24 * 60 * MINUTE
+    before, after = (
+        backtest._cut(points, *np.searchsorted(points.at, span).tolist())
+        for span in ((began, since), (since, ended + 1))
+    )
+    for past, seen in (([before], 1), ([], 0)):
+        tried = backtest.Source(source.hosts, source.shapes, [after], past)
+        (*_, outcome) = replay(tried, BOOK, since, since + 24 * 60 * MINUTE)
+        assert isinstance(outcome, backtest.Outcome)
+        early = [one for one in outcome.episodes if one.opened_at < since + 24 * 60 * MINUTE]
+        assert [one.rule for one in early if one.rule != "HostSilent"] == ["DiskWillFill"] * seen
+
+
+def test_late_readings_are_late_only_when_asked_for_as_received(tmp_path: Path) -> None:
+    """A disk was full for an hour; the host told of it a day later, when it was over."""
+    store = DuckSampleStore(tmp_path / "samples")
+    shapes = [store.shape("disk_used_ratio", LABELS), store.shape("disk_free_bytes", LABELS)]
+    day = 24 * 60 * MINUTE
+    for turn in range(30):
+        at = T0 + turn * 5 * MINUTE
+        store.append(
+            [
+                Arrival(
+                    host=1,
+                    spool="spool",
+                    lane=Lane.LIVE,
+                    through=turn,
+                    received=at + day,
+                    runs=(ArrivedRun(turn, "disk", at, 0.1, Outcome.OK, ""),),
+                    shapes=shapes,
+                    times=[at, at],
+                    values=[0.99 if 5 <= turn < 17 else 0.5, 1e9],
+                )
+            ]
+        )
+        if turn == 10:
+            store.seal()
+    spread = store.spread(tmp_path / "out")
+    store.close()
+    for as_received, count in ((False, 1), (True, 0)):
+        source = stored(
+            spread, {1: HOST}, wanted(BOOK), T0, T0 + 2 * day, (), as_received=as_received
+        )
+        (*_, outcome) = replay(source, BOOK, T0, T0 + 2 * day)
+        assert isinstance(outcome, backtest.Outcome)
+        assert outcome.points == 30 * 3
+        assert [one.rule for one in outcome.episodes if one.rule != "HostSilent"] == [
+            "DiskAlmostFull"
+        ] * count
+
+
+def test_parquet_is_read_like_csv_and_its_mistakes_are_told_by_row(tmp_path: Path) -> None:
+    good, bad = tmp_path / "series.parquet", tmp_path / "bad.parquet"
+    table = pa.table(
+        {
+            "host": ["a", "a"],
+            "metric": ["disk_used_ratio"] * 2,
+            "labels": ['{"mountpoint": "/"}', None],
+            "ts": [T0 // 1_000_000, T0 // 1_000_000 + 60],
+            "value": [0.5, float("nan")],
+        }
+    )
+    pq.write_table(table, good)
+    source, _, _ = from_file(good, BOOK)
+    assert sum(len(batch.at) for batch in source.batches) == 1
+    pq.write_table(table.set_column(0, "host", pa.array(["a", None])), bad)
+    with pytest.raises(BadSeriesFile, match="row 2: has no host"):
+        from_file(bad, BOOK)
+    bad.write_bytes(b"PAR1 or so")
+    with pytest.raises(BadSeriesFile, match=r"bad.parquet: "):
+        from_file(bad, BOOK)

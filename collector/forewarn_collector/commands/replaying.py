@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from forewarn_checks.base.durations import parse_duration
 from forewarn_collector import backtest, clock, control
-from forewarn_collector.backtest import BadSeriesFile, Outcome, Source
+from forewarn_collector.backtest import Outcome, Source
 from forewarn_collector.commands.frame import (
     HERE,
     NOT_WELL,
@@ -35,6 +35,7 @@ from forewarn_collector.instance import find, opened_state, read_settings
 from forewarn_collector.replay import Replayed
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples.duck import DuckSampleStore
+from forewarn_collector.samples.series_file import BadSeriesFile
 from forewarn_collector.samples.spread import Spread
 from forewarn_collector.state.alerts import downtimes_since
 from forewarn_collector.state.hosts import Hosts
@@ -60,6 +61,10 @@ def backtest_rules(
         Path | None,
         typer.Option(metavar="FILE", help="CSV or Parquet: host, metric, labels, ts, value."),
     ] = None,
+    as_received: Annotated[
+        bool,
+        typer.Option("--as-received", help="In the order received: what came late comes late."),
+    ] = False,
     most: Annotated[
         float | None,
         typer.Option("--max-episodes-per-host-week", metavar="N", help="More: exit code 1."),
@@ -67,8 +72,9 @@ def backtest_rules(
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
-    """Replay what was received in the order it was, and count what the rules would have told of.
+    """Replay what was read, and count what the rules would have told of.
 
+    As if every reading had come when it was taken, or with --as-received just as they came.
     Exit code 1: more episodes a host and week than --max-episodes-per-host-week.
     """
     if compare not in (None, "current"):
@@ -82,7 +88,9 @@ def backtest_rules(
         if began >= ended:
             fail("--from must be before --to; write --from 7d --to 0s", WRONG_USE)
         books = _books(rule, compare, read_settings(found).book)
-        outcomes = [_over_store(found, book, began, ended) for book in books]
+        outcomes = [
+            _over_store(found, book, began, ended, as_received=as_received) for book in books
+        ]
     _tell(outcomes, as_json)
     rate = len(outcomes[0].episodes) / outcomes[0].host_weeks
     if most is not None and rate > most:
@@ -107,7 +115,9 @@ def _over_file(path: Path, book: RuleBook) -> Outcome:
     return _run(source, book, began, ended + 1)
 
 
-def _over_store(directory: Path, book: RuleBook, began: datetime, ended: datetime) -> Outcome:
+def _over_store(
+    directory: Path, book: RuleBook, began: datetime, ended: datetime, *, as_received: bool
+) -> Outcome:
     first, last = microseconds(began), microseconds(ended)
     with opened_state(directory) as database:
         hosts = {host.number: host for host in Hosts(database).all() if not host.revoked}
@@ -117,7 +127,16 @@ def _over_store(directory: Path, book: RuleBook, began: datetime, ended: datetim
                 for one, other in downtimes_since(connection, began)
             ]
     with _spread(directory) as spread:
-        source = backtest.stored(spread, hosts, backtest.wanted(book), first, last, away)
+        source = backtest.stored(
+            spread,
+            hosts,
+            backtest.wanted(book),
+            first,
+            last,
+            away,
+            looked_back=backtest.looked_back(book),
+            as_received=as_received,
+        )
         return _run(source, book, first, last)
 
 
@@ -208,7 +227,24 @@ def _say_figures(figures: Mapping[str, JsonValue]) -> None:
     for one in noisiest:
         assert isinstance(one, dict)
         say(f"  {one['host']}: {one['episodes']}")
+    _say_forecasts(figures["forecasts"])
     say(f"Not simulated: {figures['not_simulated']}.")
+
+
+def _say_forecasts(figures: JsonValue) -> None:
+    assert isinstance(figures, dict)
+    if not figures["made"]:
+        return
+    tested = sum(int(str(figures[name])) for name in ("inside", "early", "late"))
+    say(
+        f"{figures['made']} forecasts: {figures['inside']} of {tested} came true within their "
+        f"interval ({figures['early']} earlier, {figures['late']} later), {figures['ended']} ended "
+        f"with the growth, {figures['waiting']} wait"
+    )
+    lead = figures["median_lead_hours"]
+    if lead is not None:
+        reached, told = figures["episodes_reached"], figures["episodes"]
+        say(f"{reached} of {told} episodes of forecasts: the level was reached, {lead} h later")
 
 
 def _short(one: Replayed) -> dict[str, JsonValue]:

@@ -281,7 +281,8 @@ def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) ->
         )
     rule = replace(booked.rule, **values)
     for problem in kind.problems(rule):
-        raise BadRule((*path, *problem.field.split(".")), problem.text)
+        where = (int(part) if part.isdigit() else part for part in problem.field.split("."))
+        raise BadRule((*path, *where), problem.text)
     for field_name in ("title", "advice"):
         check_template(getattr(rule, field_name), booked, (*path, field_name))
     return replace(booked, rule=rule)

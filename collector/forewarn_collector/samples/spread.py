@@ -37,9 +37,12 @@ class Spread:
             for metric, labels in rows
         ]
 
-    def points(self, shapes: Sequence[int], began: int, ended: int) -> Iterator[Points]:
+    def points(
+        self, shapes: Sequence[int], began: int, ended: int, *, as_received: bool = True
+    ) -> Iterator[Points]:
         """Yield points of some shapes in the order they were received, from `began` to `ended`.
 
+        Unless `as_received`, as if each had been received when it was read.
         Of a check's run that failed there is the point ``check_failed``, as for the engine.
         """
         if not shapes:
@@ -48,19 +51,20 @@ class Spread:
             connection.execute("SET preserve_insertion_order = false")
             for begin in range(began, ended, _WINDOW):
                 end = min(begin + _WINDOW, ended)
-                yield _points(connection, self._query(shapes, begin, end))
+                yield _points(connection, self._query(shapes, begin, end, as_received=as_received))
 
-    def _query(self, shapes: Sequence[int], begin: int, end: int) -> str:
+    def _query(self, shapes: Sequence[int], begin: int, end: int, *, as_received: bool) -> str:
         among = f"shape IN ({', '.join(map(str, shapes))})"
-        parts = [
-            f"SELECT host, shape, moment, value, received FROM {_table([self.tail])} WHERE {among}"
-        ]
+        came = "received" if as_received else "moment"
+        run_came = "(ms + lag_ms) * 1000" if as_received else "ms * 1000"
+        hot = _table([self.tail])
+        parts = [f"SELECT host, shape, moment, value, {came} AS received FROM {hot} WHERE {among}"]
         if self.samples and self.runs:
             # A run's own row says when what it read was received.
             heard = (
-                f"SELECT host, subject, ms, ms * 1000 AS moment, (ms + lag_ms) * 1000 AS received,"
+                f"SELECT host, subject, ms, ms * 1000 AS moment, {run_came} AS received,"
                 f" (outcome IN {BAD_OUTCOMES})::DOUBLE AS failed FROM {_table(self.runs)}"
-                f" WHERE (ms + lag_ms) * 1000 >= {begin} AND (ms + lag_ms) * 1000 < {end}"
+                f" WHERE {run_came} >= {begin} AND {run_came} < {end}"
             )
             parts.append(
                 f"SELECT host, shape, s.ms * 1000 AS moment, value, h.received FROM"

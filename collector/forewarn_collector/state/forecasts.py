@@ -7,50 +7,17 @@ because somebody saw to it, and its interval was never put to the test.
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, select, true, update
 
 from forewarn_collector.clock import uuid7
 from forewarn_collector.judgement import Made
 from forewarn_collector.state.tables import forecasts
+from forewarn_collector.track_record import FINENESS, Coverage, Outcome
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FINENESS = timedelta(minutes=10)
-"""Two readings of a filesystem: when it was full is not known better."""
 _FORGOTTEN = timedelta(days=1)
-
-
-class Outcome(StrEnum):
-    """What came of a forecast."""
-
-    INSIDE = "inside"
-    EARLY = "early"  # the level was reached before the interval
-    LATE = "late"  # after it, or not at all although the growth went on
-    ENDED = "ended"  # the growth did
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How often the level was reached inside the interval that was told, which promises 90 %."""
-
-    inside: int = 0
-    early: int = 0
-    late: int = 0
-    ended: int = 0
-    waiting: int = 0
-
-    @property
-    def tested(self) -> int:
-        """How many intervals were put to the test."""
-        return self.inside + self.early + self.late
-
-    @property
-    def share(self) -> float | None:
-        """The share of tested intervals that held, None before the first."""
-        return self.inside / self.tested if self.tested else None
 
 
 def keep(connection: Connection, made: Sequence[Made], now: datetime) -> None:
@@ -88,14 +55,14 @@ def _score(connection: Connection, one: Made, now: datetime) -> None:
     if one.reached is not None:
         reached = _moment(one.reached)
         outcome = case(
-            (forecasts.c.earliest > reached + _FINENESS, Outcome.EARLY),
-            (forecasts.c.latest < reached - _FINENESS, Outcome.LATE),
+            (forecasts.c.earliest > reached + FINENESS, Outcome.EARLY),
+            (forecasts.c.latest < reached - FINENESS, Outcome.LATE),
             else_=Outcome.INSIDE,
         )
         made_before = and_(waiting, forecasts.c.made_at < reached)
         scored = update(forecasts).where(made_before)
         connection.execute(scored.values(outcome=outcome, reached_at=reached, scored_at=now))
-    passed = and_(waiting, forecasts.c.latest < _moment(one.at) - _FINENESS)
+    passed = and_(waiting, forecasts.c.latest < _moment(one.at) - FINENESS)
     connection.execute(update(forecasts).where(passed).values(outcome=Outcome.LATE, scored_at=now))
     if one.over:
         _end(connection, waiting, now)
