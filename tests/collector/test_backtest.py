@@ -243,7 +243,7 @@ def test_a_replay_looks_back_as_far_as_forecasts_need(tmp_path: Path) -> None:
         tried = backtest.Source(source.hosts, source.shapes, [after], past)
         (*_, outcome) = replay(tried, BOOK, since, since + 24 * 60 * MINUTE)
         assert isinstance(outcome, backtest.Outcome)
-        early = [one for one in outcome.episodes if one.opened_at < since + 24 * 60 * MINUTE]
+        early = [one for one in outcome.episodes if one.opened_at < since + 12 * 60 * MINUTE]
         assert [one.rule for one in early if one.rule != "HostSilent"] == ["DiskWillFill"] * seen
 
 
