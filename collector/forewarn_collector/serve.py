@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from forewarn_checks.base import FactValue
 from forewarn_collector import backup, certificates, clock, control, packages, service_manager
 from forewarn_collector.api.app import operators_app
-from forewarn_collector.attending import attend_all
+from forewarn_collector.attending import ENOUGH_SECONDS, attend_all
 from forewarn_collector.background import Task, stop_all
 from forewarn_collector.certificates import Files
 from forewarn_collector.config import CollectorConfig, ConfigError, split_address
@@ -41,6 +41,7 @@ from forewarn_collector.instance import (
     read_pepper,
     read_settings,
 )
+from forewarn_collector.maintaining import Maintainer
 from forewarn_collector.outbox import Courier
 from forewarn_collector.results import result_keeper
 from forewarn_collector.samples.duck import DuckSampleStore
@@ -51,6 +52,7 @@ from forewarn_collector.state.hosts import Hosts, record_facts, revoke
 JUDGE_EVERY = timedelta(seconds=5)
 DELIVER_EVERY = timedelta(seconds=1)
 ATTEND_EVERY = timedelta(seconds=10)
+MAINTAIN_EVERY = timedelta(seconds=5)
 SEAL_EVERY = timedelta(minutes=5)
 COMPACT_EVERY = timedelta(hours=1)
 RENEW_EVERY = timedelta(hours=12)
@@ -258,12 +260,20 @@ def _tasks(line: Line, store: DuckSampleStore) -> list[Task]:
             log.info("old readings forgotten", files=gone)
 
     def attend() -> None:
-        attend_all(line.collector.database, now(), line.collector.telling)
+        attend_all(
+            line.collector.database, now(), line.collector.telling, enough_seconds=ENOUGH_SECONDS
+        )
+
+    maintainer = Maintainer(line.collector.database, store, line.collector.hosts)
+
+    def maintain() -> None:
+        maintainer.turn(line.collector.book, line.collector.telling, now())
 
     return [
         Task("judge", JUDGE_EVERY, lambda: _discard(line.engine.pass_(now())), last_turn=True),
         Task("deliver", DELIVER_EVERY, lambda: _discard(line.courier.deliver_due(now()))),
         Task("attend", ATTEND_EVERY, attend),
+        Task("maintain", MAINTAIN_EVERY, maintain),
         Task("seal", SEAL_EVERY, lambda: _discard(store.seal())),
         Task("compact", COMPACT_EVERY, forget),
         Task("renew", RENEW_EVERY, line.renew),

@@ -313,3 +313,85 @@ class Kept(Answer):
     """The name under which something was kept."""
 
     id: str
+
+
+class WindowLine(Answer):
+    """One maintenance window; `starts` to `settled` are of what runs, or comes next."""
+
+    id: str
+    select: str
+    group: str
+    reason: str
+    author: str
+    state: str
+    starts: datetime | None
+    ends: datetime | None
+    settled: datetime | None
+    repeat: str
+    at: str
+    zone: str
+
+
+class WindowList(Answer):
+    """Maintenance windows."""
+
+    windows: tuple[WindowLine, ...]
+
+
+class HeldAlert(Answer):
+    """An alert that nobody was told of."""
+
+    title: str
+    rule: str
+    severity: str
+    since: datetime
+    outcome: str | None
+
+
+class HostVerdict(Answer):
+    """What was found on one host after its maintenance."""
+
+    host: str
+    findings: tuple[str, ...]
+    ticket: int | None
+
+
+class Happened(Answer):
+    """A window that began."""
+
+    starts: datetime
+    ends: datetime
+    ended_by: str | None
+    decided_at: datetime | None
+    hosts: int
+    rebooted: int
+    wrong: int
+    verdicts: tuple[HostVerdict, ...]
+    held: tuple[HeldAlert, ...]
+
+
+class WindowDetail(Answer):
+    """One window whole."""
+
+    window: WindowLine
+    happened: tuple[Happened, ...]
+
+
+class SilenceLine(Answer):
+    """One silence."""
+
+    id: str
+    select: str
+    group: str
+    rule: str
+    component: str
+    reason: str
+    author: str
+    state: str
+    expires_at: datetime
+
+
+class SilenceList(Answer):
+    """Silences."""
+
+    silences: tuple[SilenceLine, ...]

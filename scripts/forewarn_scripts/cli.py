@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from forewarn_scripts import credentials, host_commands, remote, shown, ticket_commands
+from forewarn_scripts import credentials, host_commands, quiet, remote, shown, ticket_commands
 from forewarn_scripts.answers import HostLine, LoginKey, Me, Page, Ticket
 from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import (
@@ -48,6 +48,7 @@ app = typer.Typer(
 app.add_typer(host_commands.app, name="host")
 app.add_typer(ticket_commands.app, name="ticket")
 remote.add(app)
+quiet.add(app)
 
 Selector = Annotated[
     list[str] | None,

@@ -104,6 +104,10 @@ class Collector:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("PATCH", path, json=body)
 
+    def delete(self, path: str) -> None:
+        """Take something away.  Raises AskError."""
+        self._ask("DELETE", path)
+
     def _ask(
         self,
         method: str,

@@ -6,20 +6,21 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return text of one line, normalised.  Raises ValueError for control characters."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("control characters are not taken")
     return unicodedata.normalize("NFC", text)
 
 
 def _many_lines(text: str) -> str:
-    return "\n".join(_one_line(line.replace("\t", "    ")) for line in text.splitlines())
+    return "\n".join(one_line(line.replace("\t", "    ")) for line in text.splitlines())
 
 
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
 ]
 Label = Annotated[
     str,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 LONGEST = timedelta(days=7)
@@ -68,7 +69,7 @@ def parse_repeat(days: str, at: str, lasts: timedelta, zone: str) -> Repeat:
         raise BadRepeat(f"at: {at[:20]!r} is no time of day; write 02:00 or 22:30")
     if not timedelta(minutes=1) <= lasts <= LONGEST:
         raise BadRepeat(f"lasts: write at least 1m and at most {LONGEST.days}d")
-    if zone not in available_timezones():
+    if zone not in _zones():
         raise BadRepeat(f"zone: there is no time zone {zone[:64]!r}; write e.g. Europe/Berlin")
     words, picks = _days(" ".join(days.lower().split()))
     return Repeat(words, time(int(match[1]), int(match[2])), lasts, ZoneInfo(zone), picks)
@@ -132,6 +133,11 @@ def _nth(match: re.Match[str]) -> tuple[str, Picks]:
         return (anchor.day - 1) // 7 + 1 == ordinal
 
     return f"monthly {match[0]}", picks
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # looks through a thousand files
 
 
 def _last_of(day: date) -> int:

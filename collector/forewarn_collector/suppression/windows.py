@@ -117,7 +117,7 @@ class Window:
         return [self._one(start) for start in starts if self._comes(start)]
 
     def _comes(self, start: datetime) -> bool:
-        if self.deleted_at is not None and start >= self.deleted_at:
+        if self.deleted_at is not None and start > self.deleted_at:
             return False
         return self.repeat is None or self.ends is None or start < self.ends
 

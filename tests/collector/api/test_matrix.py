@@ -1,5 +1,6 @@
 """Every route × every role × own and foreign client × nobody: generated from the application."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,8 @@ from tests.collector.api.conftest import signed_order
 
 from forewarn_collector.api.guard import OPEN, Desk, GuardedRoute, UndeclaredRoute, check_declared
 from forewarn_collector.api.principal import Role
+from forewarn_collector.state import suppression
+from forewarn_collector.state.suppression import NewSilence, NewWindow
 
 SPAN = {"metric": "x", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 NOBODYS = "0193ffff-0000-7000-8000-000000000000"
@@ -60,6 +63,15 @@ ASKED: dict[str, dict[str, Any]] = {
     "POST /api/v1/tickets/{number}/parts": {"json": {"name": "fan", "unit_cost": "9.90 EUR"}},
     "POST /api/v1/tickets/{number}/root-cause": {"json": {"text": "dust"}},
     "GET /api/v1/tickets/{number}/report": {},
+    "GET /api/v1/maintenance": {},
+    "POST /api/v1/maintenance": {"json": {"select": "", "reason": "patches", "lasts": "2h"}},
+    "GET /api/v1/maintenance/{id}": {},
+    "POST /api/v1/maintenance/{id}/end": {},
+    "DELETE /api/v1/maintenance/{id}": {},
+    "GET /api/v1/silences": {},
+    "POST /api/v1/silences": {"json": {"select": "host:*", "reason": "known", "lasts": "1h"}},
+    "DELETE /api/v1/silences/{id}": {},
+    "GET /api/v1/held": {},
 }
 
 
@@ -72,8 +84,27 @@ def routes(world: Any) -> list[tuple[str, str, GuardedRoute]]:
     ]
 
 
+def _quiet(world: Any, path: str, method: str) -> str:
+    """Return a new silence or window of acorp; one that runs is ended, one to come is deleted."""
+    acorp = frozenset({world.client_ids["acorp"]})
+    scope: dict[str, Any] = {"clients": acorp, "selector": "", "group": ""}
+    hour = timedelta(hours=1)
+    with world.database.write() as connection:
+        if "silences" in path:
+            new = NewSilence(
+                **scope, rule="", component="", reason="known", expires=world.at + hour
+            )
+            return suppression.add_silence(connection, new, "ann", world.at)
+        starts = world.at if method == "POST" else world.at + hour
+        ends = starts + hour
+        window = NewWindow(**scope, reason="patches", starts=starts, ends=ends, settle=hour)
+        return suppression.add_window(connection, window, "ann", world.at)
+
+
 def ask(client: Any, method: str, path: str, host: str, number: int, key: str) -> httpx.Response:
     thing = key if "/keys/" in path else host
+    if host != NOBODYS and ("/maintenance/{id}" in path or "/silences/{id}" in path):
+        thing = _quiet(client.world, path, "POST" if path.endswith("/end") else method)
     address = path.replace("{id}", thing).replace("{number}", str(number))
     asked = ASKED[f"{method} {path}"]
     if path.endswith("/orders/{id}/approve"):
