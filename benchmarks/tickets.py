@@ -18,13 +18,15 @@ from sqlalchemy import update
 
 from forewarn_checks.base import Severity
 from forewarn_collector.api.principal import Principal, Role
-from forewarn_collector.attending import attend_all
+from forewarn_collector.attending import ENOUGH_SECONDS, attend_all
+from forewarn_collector.clock import uuid7
 from forewarn_collector.queries.tickets import Which, list_tickets
 from forewarn_collector.selector import parse
 from forewarn_collector.sla.calendars import Calendar, read_spans
 from forewarn_collector.sla.policy import ClockName, Policies, Policy, Step, Target, Waiting
+from forewarn_collector.state.attending import Attended
 from forewarn_collector.state.database import Database, open_sqlite
-from forewarn_collector.state.episodes import Opening, alert_key, open_episode
+from forewarn_collector.state.episodes import Opening, alert_key, begin_anew
 from forewarn_collector.state.hosts import KnownHost, Place, insert_host, place
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import metadata, tickets
@@ -89,7 +91,9 @@ def measure(directory: Path, count: int) -> dict[str, float]:
     _wake(database, NOW, one_in=100)
     found["look after them, 1 in 100 breaching"] = _look(database, timedelta(hours=5))
     _wake(database, NOW)
-    found["look after them, all breaching at once"] = _look(database, timedelta(hours=5))
+    passes = _passes(database, timedelta(hours=5))
+    found["look after them, all breaching at once"] = sum(passes)
+    found["the longest pass of those"] = max(passes)
     database.close()
     return found
 
@@ -99,7 +103,7 @@ def _opening(database: Database, hosts: list[KnownHost]) -> dict[str, float]:
     for first in range(0, len(hosts), 500):
         with database.write() as connection:
             for host in hosts[first : first + 500]:
-                open_episode(connection, _alert(host), NOW, TELLING)
+                begin_anew(connection, uuid7(NOW), _alert(host), None, NOW, TELLING)
     count = len(hosts)
     return {
         "open one ticket, wall": (time.perf_counter() - began) * 1000 / count,
@@ -133,6 +137,20 @@ def _wake(database: Database, at: datetime | None, one_in: int = 1) -> None:
 
 def _look(database: Database, later: timedelta) -> float:
     return _once(lambda: attend_all(database, NOW + later, TELLING))
+
+
+def _passes(database: Database, later: timedelta) -> list[float]:
+    """Look after all as a running collector does, until nothing is due; return each pass."""
+    passes = []
+    while True:
+        done: list[Attended] = []
+        passes.append(_once(lambda: done.append(_bounded(database, later))))
+        if not done[0].tickets:
+            return passes
+
+
+def _bounded(database: Database, later: timedelta) -> Attended:
+    return attend_all(database, NOW + later, TELLING, enough_seconds=ENOUGH_SECONDS)
 
 
 def _host(number: int, where: Place) -> KnownHost:

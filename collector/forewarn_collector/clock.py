@@ -21,3 +21,9 @@ def uuid7(moment: datetime) -> str:
     value |= 2 << 62 | secrets.randbits(62)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def id_floor(moment: datetime) -> str:
+    """Return what every id made at this moment or later sorts at or after."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"

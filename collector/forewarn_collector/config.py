@@ -46,6 +46,7 @@ from forewarn_collector.ticket_config import (
     StepTable,
     TargetTable,
     TeamTable,
+    TicketsTable,
     calendars_of,
     policies_of,
     routing_of,
@@ -144,6 +145,7 @@ class _Written(_Table):
     )
     retention: Retention = Field(default_factory=lambda: Retention())
     proxy: Proxy = Field(default_factory=lambda: Proxy())
+    tickets: TicketsTable = Field(default_factory=lambda: TicketsTable())
     calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
     sla: Mapping[str, SlaTable] = Field(default_factory=dict)
     teams: Mapping[str, TeamTable] = Field(default_factory=dict)
@@ -446,6 +448,7 @@ _KEYS = sorted(
         for model in (
             CollectorConfig,
             Retention,
+            TicketsTable,
             Proxy,
             Group,
             CalendarTable,

@@ -21,19 +21,14 @@ from forewarn_collector.rules.kind import AlertState
 from forewarn_collector.rules.step import Event, EventKind
 from forewarn_collector.samples import Points, SampleStore
 from forewarn_collector.state import alerts as memory
-from forewarn_collector.state import counters, forecasts
+from forewarn_collector.state import counters, forecasts, overflow
 from forewarn_collector.state import held as withheld
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.database import Database
-from forewarn_collector.state.episodes import (
-    Opening,
-    change_episode,
-    close_episode,
-    note_flapping,
-    open_episode,
-)
+from forewarn_collector.state.episodes import Opening
 from forewarn_collector.state.hosts import Hosts, KnownHost
 from forewarn_collector.state.outbox import Telling
+from forewarn_collector.state.register import Register
 from forewarn_collector.suppression.holding import Act, Held
 from forewarn_collector.withholding import Staged, Withholding, told_of
 
@@ -157,9 +152,11 @@ class Engine:
         """Write it all in one transaction; only then remember it."""
         staged = Staged()
         with self._database.write() as connection:
-            episodes = self._tell(connection, judgement, staged, now)
+            register = Register(connection, now, self._telling)
+            episodes = self._tell(register, judgement, staged, now)
             if let_go:
-                episodes |= self._let_go(connection, judgement, staged, now)
+                episodes |= self._let_go(register, judgement, staged, now)
+            register.finish()
             rows = {
                 alert_id: replace(row, episode_id=episodes.get(alert_id, row.episode_id))
                 for alert_id, row in judgement.changed.items()
@@ -187,27 +184,30 @@ class Engine:
             self._cursor = through
 
     def _tell(
-        self, connection: Connection, judgement: Judgement, staged: Staged, now: datetime
+        self, register: Register, judgement: Judgement, staged: Staged, now: datetime
     ) -> dict[AlertId, str]:
         """Open, change and close episodes in the order things happened; return their ids."""
         episodes: dict[AlertId, str] = {}
         for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
             alert_id = _id(happening.row)
             episode = episodes.get(alert_id, happening.row.episode_id)
+            if alert_id in episodes:
+                register.place_those_of(happening.host)
             title, told = _evidence(happening)
             act = self._withholding.meet(
-                connection, judgement, staged, happening, episode, title, now
+                register.connection, judgement, staged, happening, episode, title, now
             )
-            done = self._act(connection, act, happening, episode or "", (title, told), now)
+            done = self._act(register, act, happening, episode or "", (title, told))
             if done:
                 episodes[alert_id] = done
         return episodes
 
     def _let_go(
-        self, connection: Connection, judgement: Judgement, staged: Staged, now: datetime
+        self, register: Register, judgement: Judgement, staged: Staged, now: datetime
     ) -> dict[AlertId, str]:
         """Tell of what was held and still is so; return the ids of the episodes."""
         episodes: dict[AlertId, str] = {}
+        connection = register.connection
         over = self._withholding.let_go(connection, judgement, staged, self._host, now)
         for row, held, act in over:
             host = self._host(row.host_number)
@@ -220,9 +220,7 @@ class Engine:
             told = self._told_late(connection, happening, held, now)
             alert_id = _id(row)
             judgement.changed.setdefault(alert_id, row)
-            episodes[alert_id] = self._act(
-                connection, act, happening, row.episode_id or "", told, now
-            )
+            episodes[alert_id] = self._act(register, act, happening, row.episode_id or "", told)
         return episodes
 
     def _told_late(
@@ -234,12 +232,11 @@ class Engine:
 
     def _act(
         self,
-        connection: Connection,
+        register: Register,
         act: Act,
         happening: Happening,
         episode: str,
         evidence: tuple[str, Mapping[str, Any]],
-        now: datetime,
     ) -> str:
         """Do what was decided; return the id of the episode it is about, "" for none."""
         row, host, event = happening.row, happening.host, happening.event
@@ -255,14 +252,13 @@ class Engine:
                 evidence=told,
                 at=_moment(event.at),
             )
-            return open_episode(connection, opening, now, self._telling)
+            return register.open(opening)
         if act is Act.CHANGE:
-            change_episode(connection, episode, host, event.severity, told, now, self._telling)
+            register.change(episode, host, event.severity, told)
         elif act is Act.NOTE:
-            note_flapping(connection, episode, told, now, self._telling)
+            register.note_flapping(episode, host, told)
         elif act is Act.CLOSE:
-            at = _moment(event.at)
-            close_episode(connection, episode, host, told, at, now, self._telling)
+            register.close(episode, host, told, _moment(event.at))
         return "" if act is Act.NOTHING else episode
 
     def _is_due(self, now: datetime) -> bool:
@@ -306,12 +302,18 @@ class Engine:
             del self._held[alert_id]
         with self._database.write() as connection:
             forecasts.end_forgotten(connection, now)
+            overflow.spread(connection, self._hosts.get, now, self._telling)
 
     def _host(self, number: int) -> KnownHost | None:
         return self._hosts.by_number(number)
 
 
 def _evidence(happening: Happening) -> tuple[str, Mapping[str, Any]]:
+    title, told = _found(happening)
+    return title, {**told, "because": happening.because} if happening.because else told
+
+
+def _found(happening: Happening) -> tuple[str, Mapping[str, Any]]:
     row, alert = happening.row, happening.row.alert
     if happening.booked is None:
         return row.rule, {"value": alert.value, "shown": f"{alert.value:g}"}

@@ -106,7 +106,9 @@ def read_settings(directory: Path) -> Settings:
     loaded = config.load(directory)
     names = tuple(entry.name for entry in loaded.destinations)
     policies, routing = config.promises_of(loaded, clock.now())
-    telling = Telling(names, loaded.ticket_url, policies, routing)
+    telling = Telling(
+        names, loaded.ticket_url, policies, routing, new_per_hour=loaded.tickets.new_per_hour
+    )
     return Settings(loaded, config.book_of(loaded), telling)
 
 

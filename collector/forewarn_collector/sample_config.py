@@ -32,6 +32,7 @@ from forewarn_collector.ticket_config import (
     StepTable,
     TargetTable,
     TeamTable,
+    TicketsTable,
 )
 
 _HEAD = """\
@@ -53,6 +54,7 @@ def sample_config(
             *_addresses({"url": url, "agents": agents, "operators": operators}),
             *_section("[retention]", Retention),
             *_section("[proxy]", Proxy),
+            *_section("[tickets]", TicketsTable),
             *_destinations(),
             *_section("[groups.databases]", Group, {"select": "client:acme tag:db"}),
             *_tickets(),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from forewarn_collector.clock import rfc3339
@@ -24,6 +25,29 @@ class CarriedEpisode:
     opened_at: datetime
     closed_at: datetime | None
     evidence: Mapping[str, Any]
+
+
+class Shape(StrEnum):
+    """What kind of ticket one is; None is one component's, or one opened by hand."""
+
+    SITE = "site"
+    OVERFLOW = "overflow"
+    ROOT_CAUSE = "root_cause"
+
+
+SHARED = (Shape.SITE, Shape.OVERFLOW)
+"""Those that carry the episodes of many hosts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """What lasts on a ticket that many hosts share: how much, and the first names and titles."""
+
+    rule: str
+    hosts: Sequence[str]
+    host_count: int
+    problems: Sequence[str]
+    problem_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +84,7 @@ class TicketBody:
     description: str = ""
     sla: Sla | None = None
     report: ReportLink | None = None
+    crowd: Crowd | None = None
 
 
 def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
@@ -79,7 +104,7 @@ def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
         "component": plain(ticket.component, 400),
         "assignee": None if ticket.assignee is None else plain(ticket.assignee),
         "rules": _rules(ticket.episodes),
-        "evidence": _evidence(ticket.episodes),
+        "evidence": _evidence(ticket),
         "opened_at": rfc3339(ticket.opened_at),
         "closed_at": None if ticket.closed_at is None else rfc3339(ticket.closed_at),
         "url": ticket.url,
@@ -98,17 +123,50 @@ def _rules(episodes: Sequence[CarriedEpisode]) -> list[str]:
     return list(dict.fromkeys(lasting or [episode.rule for episode in episodes]))[:50]
 
 
-def _evidence(episodes: Sequence[CarriedEpisode]) -> list[dict[str, Any]]:
-    """Return the evidence that fits: all without old readings before fewer episodes."""
-    newest = sorted(episodes, key=lambda episode: (episode.closed_at is None, episode.opened_at))
-    told = [_one(episode) for episode in reversed(newest)]
-    if _size(told) > LARGEST_EVIDENCE:
+def _evidence(ticket: TicketBody) -> list[dict[str, Any]]:
+    """Return the evidence that fits: all without old readings before fewer episodes.
+
+    Who shares a ticket comes first, and stays.
+    """
+    order = sorted(ticket.episodes, key=lambda one: (one.closed_at is None, one.opened_at))
+    first = [] if ticket.crowd is None else [_crowd(ticket, ticket.crowd)]
+    room = LARGEST_EVIDENCE - (_size(first) if first else 0)
+    told = [_one(episode) for episode in reversed(order)]
+    if _size(told) > room:
         told = [{**one, "readings": one.get("readings", [])[-1:]} for one in told]
-    while len(told) > 1 and _size(told) > LARGEST_EVIDENCE:
+    while len(told) > 1 and _size(told) > room:
         told.pop()
-    if _size(told) > LARGEST_EVIDENCE:
+    if _size(told) > room:
         told = [_shortened(one) for one in told]
-    return told
+    return [*first, *told]
+
+
+def _crowd(ticket: TicketBody, crowd: Crowd) -> dict[str, Any]:
+    """Return who shares a ticket, names and titles cut to 2 kB each."""
+    return {
+        "rule": crowd.rule,
+        "severity": ticket.severity,
+        "title": plain(ticket.title, 300),
+        "hosts": _fitting(crowd.hosts),
+        "host_count": crowd.host_count,
+        "problems": _fitting(crowd.problems),
+        "problem_count": crowd.problem_count,
+        "opened_at": rfc3339(ticket.opened_at),
+        "closed_at": None if ticket.closed_at is None else rfc3339(ticket.closed_at),
+    }
+
+
+def _fitting(texts: Sequence[str]) -> list[str]:
+    """Return as many of the texts, in their order, as take 2 kB."""
+    fitting: list[str] = []
+    left = 2048
+    for text in texts:
+        short = plain(text, 200)
+        left -= _size(short) + 1
+        if left < 0:
+            break
+        fitting.append(short)
+    return fitting
 
 
 def _shortened(one: Mapping[str, Any]) -> dict[str, Any]:

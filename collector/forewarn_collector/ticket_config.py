@@ -39,6 +39,17 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TicketsTable(_Table):
+    """How many tickets there may be, ``[tickets]``."""
+
+    new_per_hour: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="So many new ones a client and hour, the rest on one; critical ones again as many.",
+    )
+
+
 class CalendarTable(_Table):
     """Business hours, ``[calendars.NAME]``."""
 
@@ -123,7 +134,7 @@ class RouteTable(_Table):
 
 
 class InboundTable(_Table):
-    """Another tool that opens tickets by signed calls, ``[inbound.NAME]``."""
+    """Another tool that opens tickets, or answers them, by signed calls, ``[inbound.NAME]``."""
 
     client: str = Field(min_length=1, max_length=100, description="Whose tickets they become.")
     site: str = Field(
@@ -131,6 +142,11 @@ class InboundTable(_Table):
     )
     impact: int = Field(default=2, ge=1, le=3, description="Unless a call says: 1 is the most.")
     urgency: int = Field(default=2, ge=1, le=3, description="Unless a call says: 1 is the most.")
+    destination: str = Field(
+        default="",
+        max_length=100,
+        description="Which destination's tickets its answers are about; else it only opens some.",
+    )
     secret: SecretStr = Field(
         description="The text of secret_file: one whsec_… a line, two while one is replaced."
     )

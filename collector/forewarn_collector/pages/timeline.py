@@ -51,6 +51,19 @@ def _rule(data: Mapping[str, Any]) -> str:
     )
 
 
+def _hosts(data: Mapping[str, Any]) -> str:
+    """Return e.g. ``web1, web2 and 3 more``."""
+    names, count = [str(name) for name in data.get("hosts") or ()], int(data.get("count") or 0)
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _absorbed(data: Mapping[str, Any]) -> str:
+    """Return which tickets were taken over."""
+    numbers = ", ".join(str(number) for number in data.get("absorbed") or ())
+    return f", and took over {numbers}" if numbers else ""
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda data: f"opened the ticket. {_rule(data)}",
     "reopened": lambda data: f"opened it again. {_rule(data) or _of(data, 'because')}",
@@ -65,6 +78,14 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "flapping": lambda data: (
         f"saw {_of(data, 'rule')} come and go: it lasts until it is over for longer"
     ),
+    "hosts_joined": lambda data: f"added {_hosts(data)}{_absorbed(data)}",
+    "hosts_cleared": lambda data: (
+        f"saw the end of it on {_hosts(data)}; {_of(data, 'left') or '0'} left"
+    ),
+    "moved_out": lambda data: (
+        f"gave {_of(data, 'moved')} of it tickets of their own; {_of(data, 'left') or '0'} left"
+    ),
+    "absorbed": lambda data: f"closed it: it is part of ticket {_of(data, 'ticket')} now",
     "closed": lambda data: f"closed it: {_of(data, 'because') or 'the work is done'}",
     "acknowledged": lambda _data: "took it into work",
     "assigned": lambda data: (

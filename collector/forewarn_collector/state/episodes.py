@@ -1,4 +1,4 @@
-"""Open, raise and close episodes on the ticket of their component.  All SQL of it is in here.
+"""What episodes do to the ticket of their component.  All SQL of it is in here.
 
 A ticket carries the episodes of one component of one host.  It closes when its last one does, a
 day later where people had their hands on it; one that comes back within a day opens the same
@@ -6,15 +6,14 @@ ticket again.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from forewarn_checks.base import Severity
-from forewarn_collector.clock import uuid7
 from forewarn_collector.priority import computed, impact_of, urgency_of
 from forewarn_collector.state import opening as openings
 from forewarn_collector.state import outbox
@@ -23,13 +22,12 @@ from forewarn_collector.state.history import ACTOR, Row, event, happen
 from forewarn_collector.state.hosts import KnownHost, Place
 from forewarn_collector.state.opening import NewTicket
 from forewarn_collector.state.outbox import Telling
-from forewarn_collector.state.tables import episodes, tickets
-from forewarn_collector.state.tickets import TicketState
+from forewarn_collector.state.tables import episodes
+from forewarn_collector.state.tickets import ENDED_STATES, TicketState
 from forewarn_collector.ticket_body import CarriedEpisode
 from forewarn_collector.tickets import Kind
 
 REOPEN_WITHIN = timedelta(hours=24)
-_ENDED = (TicketState.CLOSED, TicketState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,118 +49,78 @@ def alert_key(client_id: str, host_id: str, component: str, rule: str) -> str:
     return _hash(client_id, host_id, component, rule)
 
 
-def open_episode(connection: Connection, opening: Opening, now: datetime, telling: Telling) -> str:
-    """Begin an episode on the ticket of its component; return the episode's id."""
-    subject = _hash(opening.host.client_id, opening.host.id, opening.component)[:40]
-    last = _last_ticket(connection, subject)
-    if last is None or (last["state"] in _ENDED and now - last["closed_at"] > REOPEN_WITHIN):
-        return _on_new_ticket(connection, opening, subject, last, now, telling)
-    episode_id = _insert(connection, opening, last["id"], now)
+def subject_of(opening: Opening) -> str:
+    """Return what a ticket of the opening's component is known by."""
+    return _hash(opening.host.client_id, opening.host.id, opening.component)[:40]
+
+
+def site_subject(opening: Opening) -> str:
+    """Return what a ticket of the opening's rule at its site is known by."""
+    return _hash(opening.host.client_id, opening.host.site_id, opening.rule)[:40]
+
+
+def overflow_subject(client_id: str) -> str:
+    """Return what the ticket of all that is past a client's budget is known by."""
+    return _hash(client_id, "overflow")[:40]
+
+
+def may_reopen(last: Row, now: datetime) -> bool:
+    """Say whether a ticket is open, or was so recently that it is opened again."""
+    return last["state"] not in ENDED_STATES or now - last["closed_at"] <= REOPEN_WITHIN
+
+
+def begin(
+    connection: Connection,
+    episode_id: str,
+    opening: Opening,
+    last: Row,
+    now: datetime,
+    telling: Telling,
+) -> Row:
+    """Begin an episode on the ticket its component has; return the ticket as it is then."""
+    insert_episodes(connection, [(episode_id, opening, last["id"])])
+    return take_on(connection, opening, last, now, telling)
+
+
+def take_on(
+    connection: Connection, opening: Opening, last: Row, now: datetime, telling: Telling
+) -> Row:
+    """Let a ticket of a component know of an episode that is on it now."""
     data = {"rule": opening.rule, "severity": str(opening.severity), "title": opening.title}
     sets, values = _weigh(connection, last, opening.host)
     values |= {"condition": "firing", "cleared_at": None}
     kind = "episode_opened"
-    if last["state"] in (*_ENDED, TicketState.RESOLVED):
+    if last["state"] in (*ENDED_STATES, TicketState.RESOLVED):
         kind = "reopened"
         sets |= _again(last)
         values |= {"resolved_at": None, "closed_at": None}
-    happen(connection, last, event(kind, data, sets=sets, **values), actor=ACTOR, now=now)
-    told = Kind.OPENED if last["state"] in _ENDED else Kind.UPDATED
+    after = happen(connection, last, event(kind, data, sets=sets, **values), actor=ACTOR, now=now)
+    told = Kind.OPENED if last["state"] in ENDED_STATES else Kind.UPDATED
     outbox.tell(connection, last["id"], told, now=now, telling=telling)
-    return episode_id
+    return after
 
 
-def change_episode(
+def begin_anew(
     connection: Connection,
     episode_id: str,
-    host: KnownHost,
-    severity: Severity,
-    evidence: Mapping[str, Any],
-    now: datetime,
-    telling: Telling,
-) -> None:
-    """Give an episode another severity."""
-    row = _episode(connection, episode_id)
-    changed = update(episodes).where(episodes.c.id == episode_id)
-    connection.execute(changed.values(severity=str(severity), evidence=dict(evidence)))
-    ticket = _ticket(connection, row["ticket_id"])
-    data = {"rule": row["rule"], "from": row["severity"], "to": str(severity)}
-    sets, values = _weigh(connection, ticket, host)
-    what = event("severity_changed", data, sets=sets, **values)
-    happen(connection, ticket, what, actor=ACTOR, now=now)
-    if ticket["state"] not in _ENDED:
-        outbox.tell(connection, row["ticket_id"], Kind.UPDATED, now=now, telling=telling)
-
-
-def note_flapping(
-    connection: Connection,
-    episode_id: str,
-    evidence: Mapping[str, Any],
-    now: datetime,
-    telling: Telling,
-) -> None:
-    """Say once that an episode comes and goes, and therefore lasts for longer."""
-    row = _episode(connection, episode_id)
-    changed = update(episodes).where(episodes.c.id == episode_id)
-    connection.execute(changed.values(evidence=dict(evidence)))
-    ticket = _ticket(connection, row["ticket_id"])
-    data = {"rule": row["rule"], "title": row["evidence"]["title"]}
-    happen(connection, ticket, event("flapping", data), actor=ACTOR, now=now)
-    if ticket["state"] not in _ENDED:
-        outbox.tell(connection, row["ticket_id"], Kind.UPDATED, now=now, telling=telling)
-
-
-def close_episode(
-    connection: Connection,
-    episode_id: str,
-    host: KnownHost,
-    evidence: Mapping[str, Any],
-    at: datetime,
-    now: datetime,
-    telling: Telling,
-) -> None:
-    """End an episode, and its ticket if it was the last one and nobody works on it."""
-    row = _episode(connection, episode_id)
-    # What was known at the opening stays; what it was at the end is put beside it.
-    known = {**row["evidence"], "cleared": {"value": evidence["value"], "shown": evidence["shown"]}}
-    changed = update(episodes).where(episodes.c.id == episode_id)
-    connection.execute(changed.values(closed_at=at, evidence=known))
-    ticket = _ticket(connection, row["ticket_id"])
-    data = {"rule": row["rule"], "value": evidence["shown"]}
-    if _lasting(connection, ticket["id"]):
-        sets, values = _weigh(connection, ticket, host)
-        closed = event("episode_closed", data, sets=sets, **values)
-        happen(connection, ticket, closed, actor=ACTOR, now=now)
-        if ticket["state"] not in _ENDED:
-            outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
-        return
-    closed = event("episode_closed", data, condition="cleared", cleared_at=now)
-    after = happen(connection, ticket, closed, actor=ACTOR, now=now)
-    if ticket["state"] in _ENDED:
-        return
-    touched = ticket["first_response_at"] is not None
-    if touched and ticket["state"] != TicketState.RESOLVED:
-        # Whoever works on it may want to look again, or to write down what it was.
-        outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
-        return
-    because = {"because": "condition cleared"}
-    close(connection, after, "closed", because, actor=ACTOR, now=now, telling=telling)
-
-
-# -- tickets -------------------------------------------------------------------------------------
-
-
-def _on_new_ticket(
-    connection: Connection,
     opening: Opening,
-    subject: str,
-    last: RowMapping | None,
+    last: Row | None,
     now: datetime,
     telling: Telling,
-) -> str:
+) -> Row:
+    """Begin an episode on a new ticket of its component, after its last one; return the ticket."""
+    new = new_ticket(opening, last)
+    row = openings.open_ticket(connection, new, actor=ACTOR, now=now, telling=telling)
+    insert_episodes(connection, [(episode_id, opening, row["id"])])
+    tell_new(connection, row, new, opening, now, telling)
+    return row
+
+
+def new_ticket(opening: Opening, last: Row | None) -> NewTicket:
+    """Return the ticket that an opening makes, after the last one of its component."""
     host = opening.host
-    new = NewTicket(
-        subject=subject,
+    return NewTicket(
+        subject=subject_of(opening),
         ordinal=1 if last is None else int(last["key"].rpartition("#")[2]) + 1,
         place=Place(host.client_id, host.client, host.site_id, host.site),
         host=host,
@@ -174,8 +132,17 @@ def _on_new_ticket(
         rule=opening.rule,
         data={"rule": opening.rule, "severity": str(opening.severity), "title": opening.title},
     )
-    row = openings.open_ticket(connection, new, actor=ACTOR, now=now, telling=telling)
-    episode_id = _insert(connection, opening, row["id"], now)
+
+
+def tell_new(
+    connection: Connection,
+    row: Row,
+    new: NewTicket,
+    opening: Opening,
+    now: datetime,
+    telling: Telling,
+) -> None:
+    """Tell of a ticket that was opened in this transaction with one episode."""
     carried = CarriedEpisode(
         rule=opening.rule,
         severity=str(opening.severity),
@@ -185,25 +152,130 @@ def _on_new_ticket(
     )
     told = openings.body(connection, row, new, (carried,), now=now, telling=telling)
     outbox.tell_new(connection, row["id"], row["client_id"], told, now=now, telling=telling)
-    return episode_id
 
 
-def _insert(connection: Connection, opening: Opening, ticket_id: str, now: datetime) -> str:
-    episode_id = uuid7(now)
-    values = {
-        "id": episode_id,
-        "alert_key": opening.alert_key,
-        "ticket_id": ticket_id,
-        "client_id": opening.host.client_id,
-        "host_id": opening.host.id,
-        "component": opening.component,
-        "rule": opening.rule,
-        "severity": str(opening.severity),
-        "opened_at": opening.at,
-        "evidence": dict(opening.evidence),
-    }
-    connection.execute(insert(episodes), values)
-    return episode_id
+def insert_episodes(connection: Connection, begun: Sequence[tuple[str, Opening, str]]) -> None:
+    """Write episodes that begin: each is its id, what opens it, and its ticket's id."""
+    rows = [
+        {
+            "id": episode_id,
+            "alert_key": opening.alert_key,
+            "ticket_id": ticket_id,
+            "client_id": opening.host.client_id,
+            "host_id": opening.host.id,
+            "component": opening.component,
+            "rule": opening.rule,
+            "severity": str(opening.severity),
+            "opened_at": opening.at,
+            "evidence": dict(opening.evidence),
+        }
+        for episode_id, opening, ticket_id in begun
+    ]
+    if rows:
+        connection.execute(insert(episodes), rows)
+
+
+# -- one that lasts ------------------------------------------------------------------------------
+
+
+def write_change(
+    connection: Connection, episode_id: str, severity: Severity, evidence: Mapping[str, Any]
+) -> RowMapping:
+    """Give an episode another severity; return it as it was."""
+    row = _episode(connection, episode_id)
+    values = {"severity": str(severity), "evidence": dict(evidence)}
+    connection.execute(_CHANGE, {"changed_id": episode_id, **values})
+    return row
+
+
+def write_evidence(
+    connection: Connection, episode_id: str, evidence: Mapping[str, Any]
+) -> RowMapping:
+    """Give an episode other evidence; return it as it was."""
+    row = _episode(connection, episode_id)
+    connection.execute(_CHANGE, {"changed_id": episode_id, "evidence": dict(evidence)})
+    return row
+
+
+def write_end(
+    connection: Connection, episode_id: str, evidence: Mapping[str, Any], at: datetime
+) -> RowMapping:
+    """End an episode; return it as it was."""
+    row = _episode(connection, episode_id)
+    # What was known at the opening stays; what it was at the end is put beside it.
+    cleared = {"value": evidence["value"], "shown": evidence["shown"], **_why(evidence)}
+    known = {**row["evidence"], "cleared": cleared}
+    connection.execute(_CHANGE, {"changed_id": episode_id, "closed_at": at, "evidence": known})
+    return row
+
+
+def changed(
+    connection: Connection,
+    before: Row,
+    ticket: Row,
+    host: KnownHost,
+    severity: Severity,
+    now: datetime,
+    telling: Telling,
+) -> None:
+    """Let the ticket of a component know that an episode of it has another severity."""
+    data = {"rule": before["rule"], "from": before["severity"], "to": str(severity)}
+    sets, values = _weigh(connection, ticket, host)
+    what = event("severity_changed", data, sets=sets, **values)
+    happen(connection, ticket, what, actor=ACTOR, now=now)
+    if ticket["state"] not in ENDED_STATES:
+        outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
+
+
+def flaps(connection: Connection, row: Row, ticket: Row, now: datetime, telling: Telling) -> None:
+    """Say once that an episode comes and goes, and therefore lasts for longer."""
+    data = {"rule": row["rule"], "title": row["evidence"]["title"]}
+    happen(connection, ticket, event("flapping", data), actor=ACTOR, now=now)
+    if ticket["state"] not in ENDED_STATES:
+        outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
+
+
+def ended(
+    connection: Connection,
+    row: Row,
+    ticket: Row,
+    host: KnownHost,
+    evidence: Mapping[str, Any],
+    now: datetime,
+    telling: Telling,
+) -> None:
+    """End the ticket of a component with its last episode, if nobody works on it."""
+    data = {"rule": row["rule"], "value": evidence["shown"], **_why(evidence)}
+    if _lasting(connection, ticket["id"]):
+        sets, values = _weigh(connection, ticket, host)
+        closed = event("episode_closed", data, sets=sets, **values)
+        happen(connection, ticket, closed, actor=ACTOR, now=now)
+        if ticket["state"] not in ENDED_STATES:
+            outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
+        return
+    closed = event("episode_closed", data, condition="cleared", cleared_at=now)
+    after = happen(connection, ticket, closed, actor=ACTOR, now=now)
+    if ticket["state"] in ENDED_STATES:
+        return
+    touched = ticket["first_response_at"] is not None
+    if touched and ticket["state"] != TicketState.RESOLVED:
+        # Whoever works on it may want to look again, or to write down what it was.
+        outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
+        return
+    because = _why(evidence) or {"because": "condition cleared"}
+    close(connection, after, "closed", because, actor=ACTOR, now=now, telling=telling)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+# Values as parameters: a statement that is the same every time is half the work.
+_CHANGE = update(episodes).where(episodes.c.id == bindparam("changed_id"))
+_ONE = select(episodes).where(episodes.c.id == bindparam("wanted"))
+
+
+def _why(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return why an episode ended, if no reading ended it."""
+    return {"because": evidence["because"]} if "because" in evidence else {}
 
 
 def _again(row: Row) -> dict[str, str | None]:
@@ -242,18 +314,8 @@ def _lasting(connection: Connection, ticket_id: str) -> list[RowMapping]:
     return list(connection.execute(lasting.order_by(episodes.c.id)).mappings())
 
 
-def _last_ticket(connection: Connection, subject: str) -> RowMapping | None:
-    query = select(tickets).where(tickets.c.subject == subject)
-    return connection.execute(query.order_by(tickets.c.number.desc()).limit(1)).mappings().first()
-
-
-def _ticket(connection: Connection, ticket_id: str) -> RowMapping:
-    return connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one()
-
-
 def _episode(connection: Connection, episode_id: str) -> RowMapping:
-    query = select(episodes).where(episodes.c.id == episode_id)
-    return connection.execute(query).mappings().one()
+    return connection.execute(_ONE, {"wanted": episode_id}).mappings().one()
 
 
 def _hash(*parts: str) -> str:

@@ -27,7 +27,8 @@ class NewTicket:
 
     `subject` is the hash of what it is about, `ordinal` counts the tickets of one subject.  `host`
     is None for one about a whole site.  `priority` is one set by hand; else impact times urgency
-    give it.  `data` goes into the history.
+    give it.  `data` goes into the history.  `kind` is that of a ticket of many hosts or of many
+    tickets, which keeps its rule; None for any other.
     """
 
     subject: str
@@ -44,6 +45,7 @@ class NewTicket:
     priority: str | None = None
     description: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    kind: str | None = None
 
 
 def open_ticket(
@@ -169,4 +171,6 @@ def _row(new: NewTicket, number: int, actor: str, now: datetime) -> dict[str, An
         "response_due_at": None,
         "resolution_due_at": None,
         "wake_at": None,
+        "kind": new.kind,
+        "rule": (new.rule or None) if new.kind else None,
     }

@@ -43,13 +43,15 @@ class Telling:
     """What a change of a ticket sets off.
 
     Whom to tell: names of destinations, and what the address of a ticket begins with.  What is
-    promised about a new one, and whose it becomes.
+    promised about a new one, and whose it becomes.  How many new ones rules may open for a client
+    within an hour, None for any number.
     """
 
     destinations: tuple[str, ...] = ()
     ticket_url: str = ""
     policies: Policies = field(default_factory=Policies)
     routing: Routing = field(default_factory=Routing)
+    new_per_hour: int | None = None
 
     def without(self, destination: str) -> "Telling":
         """Return the same for all but one: who said something is not told it."""

@@ -19,9 +19,10 @@ from forewarn_collector.state.tables import (
     sites,
     tickets,
 )
-from forewarn_collector.ticket_body import CarriedEpisode, ReportLink, TicketBody
+from forewarn_collector.ticket_body import SHARED, CarriedEpisode, Crowd, ReportLink, TicketBody
 
 _MOST_EPISODES = 20
+_MOST_NAMED = 200
 
 
 def named() -> Select[Any]:
@@ -107,6 +108,33 @@ def _body(
         description=row["description"],
         sla=sla_of(connection, row, now),
         report=_report(connection, row, ticket_url),
+        crowd=_crowd(connection, row) if row["kind"] in SHARED else None,
+    )
+
+
+def _crowd(connection: Connection, row: RowMapping) -> Crowd:
+    """Return who shares a ticket: what lasts, else what was on it, the worst and newest first."""
+    mine = episodes.c.ticket_id == row["id"]
+    lasting = mine & episodes.c.closed_at.is_(None)
+    count = select(func.count(), func.count(episodes.c.host_id.distinct()))
+    problems, many = connection.execute(count.where(lasting)).one()
+    wanted = lasting if problems else mine
+    if not problems:
+        problems, many = connection.execute(count.where(mine)).one()
+    query = (
+        select(hosts.c.name, episodes.c.evidence)
+        .join(hosts, hosts.c.id == episodes.c.host_id)
+        .where(wanted)
+        .order_by(episodes.c.id.desc())
+        .limit(_MOST_NAMED)
+    )
+    found = connection.execute(query).all()
+    return Crowd(
+        rule=row["rule"] or "",
+        hosts=sorted({one.name for one in found}),
+        host_count=many,
+        problems=[str(one.evidence.get("title", "")) for one in found],
+        problem_count=problems,
     )
 
 

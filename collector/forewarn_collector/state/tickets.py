@@ -12,11 +12,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, or_, select
 
 from forewarn_collector.sla.shown import Sla
 from forewarn_collector.state import ticket_text
-from forewarn_collector.state.tables import episodes, ticket_events, tickets
+from forewarn_collector.state.tables import (
+    episodes,
+    hosts,
+    ticket_events,
+    ticket_links,
+    tickets,
+)
 
 Clients = Collection[str] | None
 LONGEST_NOTE = 10_000
@@ -41,6 +47,7 @@ OPEN_STATES = (
     TicketState.WAITING,
     TicketState.RESOLVED,
 )
+ENDED_STATES = (TicketState.CLOSED, TicketState.CANCELLED)
 
 
 class NotFound(LookupError):
@@ -70,6 +77,8 @@ class Episode:
 
     id: str
     rule: str
+    host_id: str
+    host: str
     component: str
     severity: str
     opened_at: datetime
@@ -78,11 +87,26 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A ticket that belongs to another.
+
+    `kind`: ``absorbed`` (into it), ``absorbs`` (it), ``root_cause`` (of it), ``caused_by`` (it).
+    """
+
+    number: int
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """A ticket as people see it.  Client, site and host are names; `host_id` is None for a site's.
 
-    `events` (oldest first) and `episodes` are filled by `get` alone.  `sla` is None where nothing
-    was promised; its remaining seconds are of the moment that was asked for, else of `changed_at`.
+    `kind` is None for a ticket of one component or by hand; one of many hosts (``site``,
+    ``overflow``) or of many tickets (``root_cause``) has none or one `rule`.  `events` (oldest
+    first), `episodes` (1,000 at most) and `links` are filled by `get` alone.  `sla` is None where
+    nothing was promised; its remaining seconds are of the moment that was asked for, else of
+    `changed_at`.
     """
 
     id: str
@@ -113,8 +137,11 @@ class Ticket:
     closed_at: datetime | None
     changed_at: datetime
     sla: Sla | None
+    kind: str | None = None
+    rule: str | None = None
     episodes: tuple[Episode, ...] = ()
     events: tuple[TicketEvent, ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 # -- asking --------------------------------------------------------------------------------------
@@ -128,21 +155,23 @@ def find(
     host_id: str | None = None,
     among: Select[tuple[str]] | None = None,
     priorities: Sequence[str] | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
     before: int | None = None,
     limit: int = 100,
     now: datetime | None = None,
 ) -> list[Ticket]:
     """Return tickets, the newest first; `before` is the lowest number of the page before.
 
-    `among` is a query for the ids of the hosts they may be of.
+    `among` is a query for the ids of the hosts they may be of, `where` what else is asked of them.
     """
-    query = _scoped(clients).order_by(tickets.c.number.desc()).limit(limit)
+    query = _scoped(clients).where(*where).order_by(tickets.c.number.desc()).limit(limit)
     if priorities is not None:
         query = query.where(tickets.c.priority.in_(list(priorities)))
     if states is not None:
         query = query.where(tickets.c.state.in_([str(state) for state in states]))
     if host_id is not None:
-        query = query.where(tickets.c.host_id == host_id)
+        shared = select(episodes.c.ticket_id).where(episodes.c.host_id == host_id)
+        query = query.where(or_(tickets.c.host_id == host_id, tickets.c.id.in_(shared)))
     if among is not None:
         query = query.where(tickets.c.host_id.in_(among))
     if before is not None:
@@ -172,7 +201,15 @@ def get(
 ) -> Ticket:
     """Return one ticket with its episodes and its history.  Raises NotFound."""
     row = row_of(connection, number, clients)
-    carried = select(episodes).where(episodes.c.ticket_id == row["id"]).order_by(episodes.c.id)
+    carried = (
+        select(episodes, hosts.c.name.label("host"))
+        .join(hosts, hosts.c.id == episodes.c.host_id)
+        .where(episodes.c.ticket_id == row["id"])
+        # What lasts first, where a ticket carries more than anybody reads.
+        .order_by(episodes.c.closed_at.is_not(None), episodes.c.id)
+        .limit(_MOST_EPISODES)
+    )
+    found = sorted(connection.execute(carried).mappings(), key=lambda one: str(one["id"]))
     history = (
         select(ticket_events)
         .where(ticket_events.c.ticket_id == row["id"])
@@ -182,9 +219,36 @@ def get(
         connection,
         row,
         now,
-        tuple(_episode(one) for one in connection.execute(carried).mappings()),
+        tuple(_episode(one) for one in found),
         tuple(_event(one) for one in connection.execute(history).mappings()),
+        _links(connection, row["id"]),
     )
+
+
+def _links(connection: Connection, ticket_id: str) -> tuple[Link, ...]:
+    """Return what a ticket belongs to and what belongs to it, by number."""
+    mine = ticket_links.c.ticket_id == ticket_id
+    other = case((mine, ticket_links.c.other_id), else_=ticket_links.c.ticket_id)
+    query = (
+        select(tickets.c.number, tickets.c.title, ticket_links.c.kind, mine.label("mine"))
+        .join(tickets, tickets.c.id == other)
+        .where(or_(mine, ticket_links.c.other_id == ticket_id))
+        .order_by(tickets.c.number)
+        .limit(_MOST_EPISODES)
+    )
+    return tuple(
+        Link(number=row.number, title=row.title, kind=_KINDS[row.kind, bool(row.mine)])
+        for row in connection.execute(query)
+    )
+
+
+_MOST_EPISODES = 1000
+_KINDS = {
+    ("absorbed", True): "absorbed",
+    ("absorbed", False): "absorbs",
+    ("root_cause", True): "caused_by",
+    ("root_cause", False): "root_cause",
+}
 
 
 # -- rows ----------------------------------------------------------------------------------------
@@ -210,6 +274,7 @@ def _ticket(
     now: datetime | None,
     carried: tuple[Episode, ...] = (),
     history: tuple[TicketEvent, ...] = (),
+    links: tuple[Link, ...] = (),
 ) -> Ticket:
     return Ticket(
         id=row["id"],
@@ -240,8 +305,11 @@ def _ticket(
         closed_at=row["closed_at"],
         changed_at=row["changed_at"],
         sla=ticket_text.sla_of(connection, row, now or row["changed_at"]),
+        kind=row["kind"],
+        rule=row["rule"],
         episodes=carried,
         events=history,
+        links=links,
     )
 
 
@@ -249,6 +317,8 @@ def _episode(row: RowMapping) -> Episode:
     return Episode(
         id=row["id"],
         rule=row["rule"],
+        host_id=row["host_id"],
+        host=row["host"],
         component=row["component"],
         severity=row["severity"],
         opened_at=row["opened_at"],

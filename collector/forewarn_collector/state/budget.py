@@ -1,0 +1,55 @@
+"""How many new tickets a client may still get within the hour.  All SQL of it is in here."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select
+
+from forewarn_checks.base import Severity
+from forewarn_collector.state.tables import tickets
+
+WITHIN = timedelta(hours=1)
+
+
+class Budget:
+    """What is left for each client at one moment; for one transaction.
+
+    `per_hour` is how many new tickets rules may open for a client within an hour, None for any
+    number.  Critical ones may be as many again, so that no flood of warnings hides them.
+    """
+
+    def __init__(self, connection: Connection, per_hour: int | None, now: datetime) -> None:
+        self._connection = connection
+        self._per_hour = per_hour
+        self._now = now
+        self._used: dict[str, tuple[int, int]] = {}
+
+    def allows(self, client_id: str, severity: Severity) -> bool:
+        """Say whether one more ticket may be opened for a client."""
+        if self._per_hour is None:
+            return True
+        critical, others = self._of(client_id)
+        if critical + others < self._per_hour:
+            return True
+        return severity is Severity.CRITICAL and critical < self._per_hour
+
+    def spend(self, client_id: str, severity: Severity) -> None:
+        """Note that a ticket was opened."""
+        if self._per_hour is not None:
+            critical, others = self._of(client_id)
+            is_critical = severity is Severity.CRITICAL
+            self._used[client_id] = (critical + is_critical, others + (not is_critical))
+
+    def _of(self, client_id: str) -> tuple[int, int]:
+        """Return how many critical and other tickets of rules were opened within the hour."""
+        if client_id not in self._used:
+            counted = select(tickets.c.severity, func.count()).where(
+                tickets.c.client_id == client_id,
+                tickets.c.opened_at > self._now - WITHIN,
+                tickets.c.condition != "reported",  # by hand, or the root cause of others
+                func.coalesce(tickets.c.kind, "") != "overflow",
+            )
+            rows = self._connection.execute(counted.group_by(tickets.c.severity))
+            found = {severity: count for severity, count in rows}  # noqa: C416
+            critical = found.pop(str(Severity.CRITICAL), 0)
+            self._used[client_id] = (critical, sum(found.values()))
+        return self._used[client_id]

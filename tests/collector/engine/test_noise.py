@@ -1,0 +1,240 @@
+"""Many alerts, few tickets: a site's, and what is past a client's budget."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import select
+from tests.collector.engine.crowd import check_whole, crowd, fail, standing
+from tests.collector.engine.line import Line
+from tests.collector.engine.test_tickets import act
+
+from forewarn_collector.state import work
+from forewarn_collector.state.tables import ticket_links
+from forewarn_collector.state.tickets import TicketState
+
+
+def compact(value: object) -> bytes:
+    """Return JSON as it is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# -- one site, one ticket --------------------------------------------------------------------------
+
+
+def test_five_hosts_of_a_site_at_once_are_one_ticket(tmp_path: Path) -> None:
+    with crowd(tmp_path, 5) as line:
+        fail(line, *range(101, 106))
+        line.pass_()
+        assert standing(line) == [("site", "new", "TestFailed on 5 hosts of site0")]
+        assert line.kinds() == ["ticket.opened"]
+        told = line.told()[0][1]
+        assert (told["host"], told["rules"]) == ("", ["TestFailed"])
+        assert told["evidence"][0]["hosts"] == [f"pc{n}" for n in range(101, 106)]
+        assert told["priority"] == "P1"
+        check_whole(line)
+
+
+def test_four_hosts_are_four_tickets(tmp_path: Path) -> None:
+    with crowd(tmp_path, 4) as line:
+        fail(line, *range(101, 105))
+        line.pass_()
+        assert [kind for kind, _, _ in standing(line)] == [None] * 4
+
+
+def test_hosts_of_other_sites_do_not_count(tmp_path: Path) -> None:
+    with crowd(tmp_path, 8, sites=2) as line:
+        fail(line, *range(101, 109))
+        line.pass_()
+        assert [kind for kind, _, _ in standing(line)] == [None] * 8
+
+
+def test_those_of_the_last_minute_are_absorbed_and_told_so(tmp_path: Path) -> None:
+    """Nobody waits for a group: each opens at once, until the fifth makes it one."""
+    with crowd(tmp_path, 6) as line:
+        for number in range(101, 106):
+            fail(line, number)
+            line.pass_()
+            line.wait(seconds=10)
+        single = ("closed", "/srv on pc{} failed its test")
+        assert standing(line) == [
+            *[(None, single[0], single[1].format(number)) for number in range(101, 105)],
+            ("site", "new", "TestFailed on 5 hosts of site0"),
+        ]
+        for number in range(1, 5):
+            mine = [kind for kind, ticket in line.told() if ticket["number"] == number]
+            assert mine == ["ticket.opened", "ticket.closed"]
+        assert [kind for kind, one in line.told() if one["number"] == 5] == ["ticket.opened"]
+        first = line.tickets()[0]
+        assert first.events[-1].kind == "absorbed"
+        assert first.events[-1].data["ticket"] == 5
+        assert len({ticket.key for ticket in line.tickets()}) == 5
+        with line.database.read() as connection:
+            links = connection.execute(select(ticket_links.c.kind)).scalars().all()
+        assert links == ["absorbed"] * 4
+        check_whole(line)
+
+
+def test_what_opened_more_than_a_minute_ago_stays_by_itself(tmp_path: Path) -> None:
+    with crowd(tmp_path, 5) as line:
+        for number in range(101, 106):
+            fail(line, number)
+            line.pass_()
+            line.wait(seconds=20)
+        assert [kind for kind, _, _ in standing(line)] == [None] * 5
+
+
+def test_a_ticket_somebody_took_is_not_absorbed(tmp_path: Path) -> None:
+    with crowd(tmp_path, 6) as line:
+        fail(line, 101)
+        line.pass_()
+        act(line, "acknowledge")
+        line.wait(seconds=5)
+        fail(line, *range(102, 107))
+        line.pass_()
+        assert standing(line)[0][1:] == ("in_progress", "/srv on pc101 failed its test")
+        assert standing(line)[1][2] == "TestFailed on 5 hosts of site0"
+        check_whole(line)
+
+
+def test_later_hosts_join_and_the_last_one_closes_it(tmp_path: Path) -> None:
+    with crowd(tmp_path, 7) as line:
+        fail(line, *range(101, 106))
+        line.pass_()
+        line.wait(minutes=30)
+        fail(line, 106)
+        line.pass_()
+        assert standing(line) == [("site", "new", "TestFailed on 6 hosts of site0")]
+        line.wait(minutes=1)
+        fail(line, *range(101, 106), value=1.0)
+        line.pass_()
+        assert standing(line) == [("site", "new", "TestFailed on 1 host of site0")]
+        line.wait(minutes=1)
+        fail(line, 106, value=1.0)
+        line.pass_()
+        assert [state for _, state, _ in standing(line)] == ["closed"]
+        assert [event.kind for event in line.tickets()[0].events] == [
+            "opened",
+            "hosts_joined",
+            "hosts_joined",
+            "hosts_cleared",
+            "hosts_cleared",
+            "closed",
+        ]
+        assert line.kinds()[-1] == "ticket.closed"
+        assert len({ticket["key"] for _, ticket in line.told()}) == 1
+
+
+def test_the_same_again_within_a_day_is_the_same_site_ticket(tmp_path: Path) -> None:
+    with crowd(tmp_path, 5) as line:
+        for value in (0.0, 1.0, 0.0):
+            fail(line, *range(101, 106), value=value)
+            line.pass_()
+            line.wait(hours=1)
+        assert standing(line) == [("site", "new", "TestFailed on 5 hosts of site0")]
+        assert line.kinds() == ["ticket.opened", "ticket.closed", "ticket.opened"]
+
+
+def test_an_absorbed_ticket_takes_its_own_trouble_later(tmp_path: Path) -> None:
+    with crowd(tmp_path, 5) as line:
+        for number in range(101, 106):
+            fail(line, number)
+            line.pass_()
+            line.wait(seconds=5)
+        fail(line, *range(101, 106), value=1.0)
+        line.pass_()
+        line.wait(hours=1)
+        fail(line, 101)
+        line.pass_()
+        assert [state for _, state, _ in standing(line)] == ["new"] + ["closed"] * 4
+        check_whole(line)
+
+
+def test_who_resolves_a_site_ticket_sees_it_again_with_the_next_host(tmp_path: Path) -> None:
+    with crowd(tmp_path, 6) as line:
+        fail(line, *range(101, 106))
+        line.pass_()
+        act(line, "resolve", text="changed the cable")
+        line.wait(minutes=2)
+        fail(line, 106)
+        line.pass_()
+        (ticket,) = line.tickets()
+        assert (ticket.state, ticket.resolved_at) == (TicketState.NEW, None)
+
+
+def test_a_thousand_hosts_still_fit_into_the_message(tmp_path: Path) -> None:
+    with crowd(tmp_path, 1000) as line:
+        fail(line, *range(101, 1101))
+        line.pass_()
+        ((_, told),) = line.told()
+        assert told["evidence"][0]["host_count"] == 1000
+        assert len(compact(told["evidence"])) <= 8 * 1024
+        assert len(compact(told)) < 20_000
+
+
+# -- no more than agreed ---------------------------------------------------------------------------
+
+
+def test_past_the_budget_there_is_one_overflow_ticket(tmp_path: Path) -> None:
+    with crowd(tmp_path, 8, sites=4, per_hour=3) as line:
+        _fill(line, range(101, 109))
+        assert [kind for kind, _, _ in standing(line)] == [None, None, None, "overflow"]
+        assert standing(line)[-1][2] == "5 more problems on 5 hosts than tickets may open"
+        (told,) = [ticket for _, ticket in line.told() if ticket["host"] == ""]
+        assert len(told["evidence"][0]["problems"]) == 5
+        check_whole(line)
+
+
+def test_critical_ones_have_a_budget_of_their_own(tmp_path: Path) -> None:
+    with crowd(tmp_path, 12, sites=6, per_hour=3) as line:
+        _fill(line, range(101, 107))
+        fail(line, *range(107, 113))
+        line.pass_()
+        kinds = [kind for kind, _, _ in standing(line)]
+        assert kinds == [None, None, None, "overflow", None, None, None]
+        assert line.tickets()[3].severity == "critical"
+        check_whole(line)
+
+
+def test_after_the_storm_what_still_fires_gets_its_own_tickets_in_portions(
+    tmp_path: Path,
+) -> None:
+    with crowd(tmp_path, 8, sites=4, per_hour=3) as line:
+        _fill(line, range(101, 109))
+        for _ in range(13):
+            _keep_full(line, range(101, 109))
+        states = standing(line)
+        assert [kind for kind, _, _ in states].count(None) == 6
+        assert states[3][2] == "2 more problems on 2 hosts than tickets may open"
+        check_whole(line)
+        for _ in range(13):
+            _keep_full(line, range(101, 109))
+        assert standing(line)[3][1] == "closed"
+        assert [kind for kind, _, _ in standing(line)].count(None) == 8
+        check_whole(line)
+
+
+def test_an_overflow_ticket_that_somebody_took_stays_whole(tmp_path: Path) -> None:
+    with crowd(tmp_path, 6, sites=3, per_hour=1) as line:
+        _fill(line, range(101, 107))
+        with line.database.write() as connection:
+            work.acknowledge(
+                connection, 2, actor="mia", now=line.at, clients=None, telling=line.telling
+            )
+        for _ in range(30):
+            _keep_full(line, range(101, 107))
+        assert len(standing(line)) == 2
+        check_whole(line)
+
+
+def _fill(line: Line, numbers: Iterable[int]) -> None:
+    """Fill rooms until that is told."""
+    for _ in range(4):
+        _keep_full(line, numbers)
+
+
+def _keep_full(line: Line, numbers: Iterable[int]) -> None:
+    line.wait(minutes=5)
+    for number in numbers:
+        line.read(0.93, host=number)
+    line.pass_()
