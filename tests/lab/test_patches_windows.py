@@ -1,18 +1,14 @@
 """The Windows reader on Windows' own Python under Wine, asking an update agent that we made up.
 
-Wine comes from Debian.  FOREWARN_WINDOWS_PYTHON names the folder of a Windows CPython 3.11 or
-later (python.exe and its library) whose site-packages hold pywin32, psutil and annotated-types;
-Debian has none, so without it these tests are skipped.  The folder is not written to.
+windows.py makes that Python from Debian's Wine and two package indexes, or says what it lacks.
 """
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.lab.windows import REPOSITORY, new_windows
 
 pytestmark = pytest.mark.lab
 
@@ -39,47 +35,12 @@ Reading = tuple[dict[str, float], dict[str, object], str]
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Return what runs Windows' Python in a prefix of its own."""
-    given = os.environ.get("FOREWARN_WINDOWS_PYTHON")
-    if not shutil.which("wine"):
-        pytest.skip("no Wine here: apt-get install --no-install-recommends wine wine64")
-    if not given or not Path(given, "python.exe").exists():
-        pytest.skip("no Windows Python: name its folder in FOREWARN_WINDOWS_PYTHON")
-    folder = tmp_path_factory.mktemp("windows")
-    python = folder / "python"
-    shutil.copytree(given, python)
-    packages = python / "Lib" / "site-packages"
-    for library in (packages / "pywin32_system32").glob("*.dll"):
-        shutil.copy(library, python)  # where Windows looks for them, without pywin32's installer
-    checks = HERE.parents[1] / "checks"
-    base = {
-        "HOME": str(folder),
-        "PATH": os.environ["PATH"],
-        "WINEPREFIX": str(folder / "prefix"),
-        "WINEARCH": "win64",
-        "WINEDEBUG": "-all",
-        "WINEDLLOVERRIDES": "mscoree,mshtml=;winedbg.exe=d",
-        "PYTHONUTF8": "1",
-        "PYTHONPATH": f"Z:{checks};Z:{HERE}".replace("/", "\\"),
-    }
-
-    def run(*argv: str, **more: str) -> str:
-        # Windows' Python does not start with a file as stdout; a pipe is fine.
-        done = subprocess.run(
-            ["wine", *argv],
-            env=base | more,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return done.stdout
-
-    run("wineboot", "-i")
-    answer = run(str(python / "python.exe"), str(FAKE), "--register")
+    made = new_windows(tmp_path_factory.mktemp("windows"), (REPOSITORY / "checks", HERE))
+    answer = made.run(str(FAKE), "--register")
     if "Registered: Microsoft.Update.Session" not in answer:
-        pytest.skip(f"pywin32 does not work in {given}: {answer[-300:]}")
-    yield lambda *argv, **more: run(str(python / "python.exe"), *argv, **more)
-    subprocess.run(["wineserver", "-k"], env=base, check=False)
+        pytest.skip(f"pywin32 does not work in {made.python}: {answer[-300:]}")
+    yield made.run
+    made.end()
 
 
 def read(windows: Callable[..., str], scene: str) -> Reading:
