@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install check test docs bench lab lock
+.PHONY: install check test docs bench lab lock release
 
 install:  ## make the environment with everything a developer needs
 	./install.sh dev
@@ -33,5 +33,9 @@ lock:  ## resolve every dependency anew; needs uv
 	$(COMPILE) lock/pip.in -o lock/pip.txt
 	$(COMPILE) lock/wheel.in -o lock/wheel.txt
 	$(COMPILE) pyproject.toml -o lock/agent.txt
+	$(COMPILE) lock/release.in -o lock/release.txt
 	$(LOCK) --extra collector -o lock/collector.txt
 	$(LOCK) --extra collector --extra dev -o lock/dev.txt
+
+release:  ## build twice and compare; wheels, lists of parts, licences, what auditors find
+	$(BIN)/python lock/release.py
