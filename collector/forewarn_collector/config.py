@@ -3,7 +3,7 @@
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from forewarn_checks.base import Forecast
+from forewarn_checks.base.durations import write_duration
 from forewarn_collector import clock, selector
 from forewarn_collector.destinations import all_destinations, secrets_of
 from forewarn_collector.mistakes import in_words
@@ -36,6 +38,7 @@ from forewarn_collector.rules.change import (
     RuleChange,
     ScopeChange,
 )
+from forewarn_collector.rules.forecast import HISTORY_DAYS
 from forewarn_collector.sla.policy import Policies
 from forewarn_collector.ticket_config import (
     BadTickets,
@@ -226,7 +229,22 @@ def load(directory: Path) -> CollectorConfig:
         raise sources.error(bad.path, str(bad)) from None
     told = (warning for _, warning in (*entries, *inbound.values()))
     loose = tuple(warning for warning in told if warning)
-    return config.model_copy(update={"warnings": (*loose, *book.warnings)})
+    warnings = (*loose, *book.warnings, *_short_histories(config, book))
+    return config.model_copy(update={"warnings": warnings})
+
+
+def _short_histories(config: CollectorConfig, book: RuleBook) -> Iterator[str]:
+    """Yield the forecasts that look further back than readings are kept."""
+    wanted = timedelta(days=HISTORY_DAYS)
+    if config.retention.raw >= wanted:
+        return
+    for name in book.names():
+        if isinstance(book.variants(name)[0].rule, Forecast):
+            yield (
+                f"retention.raw is {write_duration(config.retention.raw)}, but {name} looks "
+                f"{write_duration(wanted)} back: it will say that it knows too little; write "
+                f"{write_duration(wanted)} or more, or rules.{name}.enabled = false"
+            )
 
 
 # -- files ---------------------------------------------------------------------------------------

@@ -19,7 +19,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+)
 
 from forewarn_checks.base import Severity
 from forewarn_collector.rules.book import BadRule, Declared, RuleBook, declared, meant
@@ -77,12 +85,12 @@ class Expectation(_Table):
     rule: str
     host: str | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
-    never: bool = False
-    opens: int | None = Field(default=None, ge=0)
+    never: StrictBool = False
+    opens: StrictInt | None = Field(default=None, ge=0)
     flaps_held: int | None = Field(default=None, ge=0)
     opened_between: tuple[Duration, Duration] | None = None
     closed_between: tuple[Duration, Duration] | None = None
-    still_open: bool | None = None
+    still_open: StrictBool | None = None
     severity: Severity | None = None
     title: str | None = None
 
@@ -138,9 +146,62 @@ def _case(
     except BadRule as bad:
         raise file.wrong(("tests", index, *bad.path), str(bad)) from None
     _check_series(file, index, test, wanted)
+    _check_events(file, index, test)
+    _check_expected(file, index, test)
     if test.every < SHORTEST:
         raise file.wrong(("tests", index, "every"), "write 1s or more")
     return Case(file, index, test, book)
+
+
+def _check_events(file: TomlFile[TestFile], index: int, test: RuleTest) -> None:
+    """Refuse events that would do nothing, or something else than was meant."""
+    hosts = {series.host for series in test.series}
+    for place, event in enumerate(test.events):
+        where = ("tests", index, "events", place)
+        if event.host is not None and event.host not in hosts:
+            text = f"no series is of host {event.host}{meant(event.host, hosts)}"
+            raise file.wrong((*where, "host"), text)
+        if event.do == "restart" and event.host is not None:
+            raise file.wrong((*where, "host"), "a restart is the collector's; take it out")
+        if event.do != "restart" and not event.for_:
+            raise file.wrong(
+                (*where, "for"), f'is missing; write how long, for = "1h", of {event.do}'
+            )
+        takes = event.do in ("late", "skew")
+        if takes and not event.by:
+            raise file.wrong(
+                (*where, "by"), f'is missing; write by how much, by = "2h", of {event.do}'
+            )
+        if not takes and event.by:
+            raise file.wrong((*where, "by"), f"{event.do} takes none; take it out")
+        if event.do == "late" and event.by < timedelta(0):
+            raise file.wrong(
+                (*where, "by"), "nothing arrives before it was sent; write it without -"
+            )
+
+
+def _check_expected(file: TomlFile[TestFile], index: int, test: RuleTest) -> None:
+    """Refuse expectations that contradict themselves or can never be met."""
+    hosts = {series.host for series in test.series}
+    for place, expected in enumerate(test.expect):
+        where = ("tests", index, "expect", place)
+        said = expected.model_fields_set - {"rule", "host", "labels", "never"}
+        if expected.never and said:
+            names = ", ".join(sorted(said))
+            raise file.wrong(
+                (*where, "never"), f"of what never opens nothing else is true: {names}"
+            )
+        if expected.opens == 0 and said - {"opens"}:
+            raise file.wrong((*where, "opens"), "of what never opens nothing else is true")
+        if expected.host is not None and expected.host not in hosts:
+            text = f"no series is of host {expected.host}{meant(expected.host, hosts)}"
+            raise file.wrong((*where, "host"), text)
+        for name in ("opened_between", "closed_between"):
+            span = getattr(expected, name)
+            if span is not None and span[0] > span[1]:
+                raise file.wrong((*where, name), "ends before it begins; turn the two round")
+        if expected.still_open and expected.closed_between is not None:
+            raise file.wrong((*where, "still_open"), "contradicts closed_between; take one out")
 
 
 def _check_series(

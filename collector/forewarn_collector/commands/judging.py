@@ -1,11 +1,14 @@
 """What is judged: `rules check`, `rules list`, `rules test` and `rules backtest`."""
 
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Annotated
 
 import typer
 from pydantic import JsonValue
 
+from forewarn_checks.base.durations import write_duration
 from forewarn_collector.commands.frame import (
     HERE,
     NOT_WELL,
@@ -13,7 +16,6 @@ from forewarn_collector.commands.frame import (
     Directory,
     note,
     print_json,
-    print_table,
     say,
     tells_trouble,
 )
@@ -23,7 +25,7 @@ from forewarn_collector.rule_tests import read
 from forewarn_collector.rule_trial import run
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kinds import kind_of
-from forewarn_collector.toml_file import RulesFile, read_toml
+from forewarn_collector.toml_file import RulesFile, read_rules, read_toml
 
 rules = typer.Typer(help="What is judged, and by which marks.", no_args_is_help=True)
 rules.command("backtest")(backtest_rules)
@@ -51,10 +53,12 @@ def list_rules(as_json: AsJson = False, directory: Directory = HERE) -> None:
     if as_json:
         print_json({"rules": [_told(one) for one in booked]})
         return
-    print_table(
-        ("rule", "check", "severity", "fires when"),
-        [(one.name, one.check, str(one.rule.severity), _when(one)) for one in booked],
-    )
+    for one in booked:
+        say(f"{one.name} ({one.check})")
+        # A number and its unit stay together.
+        text = _when(one).replace(" %", "\xa0%")
+        for line in wrap(text, max(get_terminal_size().columns, 40) - 4):
+            say("    " + line.replace("\xa0", " "))
 
 
 @rules.command("test")
@@ -70,6 +74,8 @@ def test_rules(
 
     Exit code 1: an expectation was not met; 2: a file makes no sense, and nothing was run.
     """
+    if rule is not None:
+        read_rules(rule)  # as a whole: a test may look at few of its rules
     changes = {} if rule is None else read_toml(rule, RulesFile).says.rules
     cases = [case for path in files for case in read(path, changes)]
     failures = [failure for case in cases for failure in run(case)]
@@ -100,4 +106,10 @@ def _told(one: BookedRule) -> dict[str, JsonValue]:
 
 
 def _when(one: BookedRule) -> str:
-    return kind_of(one.rule).explain(one.rule)
+    """Return e.g. ``critical while smart_passed is 0; held for 10m; over after 10m``."""
+    hold = getattr(one.rule, "hold_for", None)
+    clear = getattr(one.rule, "clear_for", None)
+    parts = [kind_of(one.rule).explain(one.rule)]
+    parts += [f"held for {write_duration(hold)}"] if hold else []
+    parts += [f"over after {write_duration(clear)}"] if clear else []
+    return "; ".join(parts)

@@ -267,7 +267,7 @@ def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) ->
             known = ", ".join(sorted(_written(one) for one in kind.fields))
             raise BadRule(
                 (*path, _written(name)),
-                f"{booked.name} is a {kind.name} rule and has no such field; it has {known}",
+                f"{booked.name} is {_a(kind.name)} rule and has no such field; it has {known}",
             )
         values[name] = getattr(change, name)
     if isinstance(booked.rule, Threshold):
@@ -386,6 +386,8 @@ def _picked(scope: ScopeChange, groups: Mapping[str, str], path: Sequence[str | 
             (*path, "group"),
             f"there is no [groups.{scope.group}]{meant(scope.group, groups)}",
         )
+    if scope.select is not None and not scope.select.strip():
+        raise BadRule((*path, "select"), "picks every host; write it into the rule's own table")
     try:
         picked = selector.parse(scope.select or groups[scope.group or ""])
     except BadSelector as bad:
@@ -432,6 +434,10 @@ def meant(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?`` or, without anything alike, nothing."""
     alike = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {alike[0]}?" if alike else ""
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def _written(field_name: str) -> str:

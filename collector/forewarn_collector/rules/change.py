@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from forewarn_checks.base import Severity
 from forewarn_checks.base.durations import parse_duration
@@ -53,7 +53,7 @@ class IncreaseChange(_Table):
 class LevelChange(_Table):
     """One level of a threshold rule, ``[rules.NAME.levels.critical]``."""
 
-    enabled: bool = Field(default=True, description="false takes the level away.")
+    enabled: StrictBool = Field(default=True, description="false takes the level away.")
     above: Number | None = Field(default=None, description="The level is reached from here up.")
     below: Number | None = Field(default=None, description="The level is reached from here down.")
     clear_at: Number | None = Field(default=None, description="Back here, the level falls.")
@@ -66,7 +66,7 @@ class LevelChange(_Table):
 class Adjustment(_Table):
     """The fields of a rule that may be changed.  What is left out stays as the check says."""
 
-    enabled: bool | None = Field(default=None, description="false: not judged at all.")
+    enabled: StrictBool | None = Field(default=None, description="false: not judged at all.")
     severity: Severity | None = Field(default=None, description="info, warning, high or critical.")
     above: Number | None = Field(default=None, description="Raise from here up.")
     below: Number | None = Field(default=None, description="Raise from here down.")

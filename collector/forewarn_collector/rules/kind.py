@@ -74,7 +74,7 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Runs of its check that went well and did not meet a component: how many, from when to when."""
+    """Runs of its check that went well and did not meet a component: how many, from, to when."""
 
     runs: int
     first: int

@@ -6,6 +6,7 @@ more of it; ``_`` is a reading that was not made, ``_xn`` n of them.  Numbers ma
 """
 
 import re
+from math import isfinite
 
 MOST = 2_000_000
 
@@ -41,6 +42,8 @@ def parse_series(text: str) -> list[float | None]:
             raise BadSeries(
                 f"{word!r} is no part of a series; write 0.9, 0.9x10, 0.5+0.01x20 or _x3"
             )
+        if not all(value is None or isfinite(value) for value in readings[-1:]):
+            raise BadSeries(f"{word!r} is too large to count; write a smaller number")
         if len(readings) > MOST:
             raise BadSeries(f"more than {MOST:,} readings; write fewer")
     if not readings:
