@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     CannotRead,
     Check,
@@ -139,14 +140,12 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
         yield IOWAIT.sample(shares.iowait)
         yield STEAL.sample(shares.steal)
     load = parse_loadavg(Path("/proc/loadavg").read_text("utf-8", "replace"))
-    if load is not None:
-        yield LOAD.sample(load / (os.cpu_count() or 1))
-    pressure = read_pressure("cpu")
-    if pressure is not None:
-        yield PRESSURE.sample(pressure)
-    throttled = read_throttled(Path("/"))
-    if throttled is not None:
-        yield THROTTLED.sample(throttled)
+    yield from series(
+        {},
+        (LOAD, None if load is None else load / (os.cpu_count() or 1)),
+        (PRESSURE, read_pressure("cpu")),
+        (THROTTLED, read_throttled(Path("/"))),
+    )
     yield from _facts(_model_linux())
 
 

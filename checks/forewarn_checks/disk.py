@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from forewarn_checks._asking import Asking, NoAnswer
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     CannotRead,
     Check,
@@ -167,16 +168,17 @@ def samples(filesystem: Filesystem, space: Space) -> Iterator[Sample]:
         return
     labels = dict(zip(_LABELS, _label_values(filesystem), strict=True))
     usable = space.used_bytes + space.free_bytes
-    yield SIZE.sample(space.size_bytes, **labels)
-    yield USED_BYTES.sample(space.used_bytes, **labels)
-    yield FREE.sample(space.free_bytes, **labels)
-    if usable > 0 and not filesystem.never_written:
+    written = not filesystem.never_written
+    yield from series(
+        labels,
+        (SIZE, space.size_bytes),
+        (USED_BYTES, space.used_bytes),
+        (FREE, space.free_bytes),
         # of what a user may use, as df counts: not of the size, which holds root's reserve
-        yield USED.sample(space.used_bytes / usable, **labels)
-    if space.inodes > 0 and not filesystem.never_written:
-        yield INODES_FREE.sample(space.inodes_free / space.inodes, **labels)
-    if filesystem.read_only is not None:
-        yield READ_ONLY.sample(filesystem.read_only, **labels)
+        (USED, space.used_bytes / usable if usable > 0 and written else None),
+        (INODES_FREE, space.inodes_free / space.inodes if space.inodes > 0 and written else None),
+        (READ_ONLY, filesystem.read_only),
+    )
 
 
 def printable(text: str) -> str:

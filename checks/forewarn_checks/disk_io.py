@@ -10,6 +10,7 @@ from typing import Protocol
 
 import psutil
 
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     Check,
     Component,
@@ -153,19 +154,26 @@ def samples(
     )
     if min(reads, writes, read, written, reading, writing) < 0:
         return  # the drive was taken out and put back
+    busy = None
     if after.busy_seconds is not None and before.busy_seconds is not None:
         busy = (after.busy_seconds - before.busy_seconds) / elapsed
-        yield BUSY.sample(min(max(busy, 0.0), 1.0), **labels)
-    yield QUEUE.sample((reading + writing) / elapsed, **labels)
-    for metric, seconds, requests in (
-        (WAIT, reading + writing, reads + writes),
-        (READ_WAIT, reading, reads),
-        (WRITE_WAIT, writing, writes),
-    ):
-        if requests:
-            yield metric.sample(seconds / requests, **labels)
-    for metric, amount in ((READS, reads), (WRITES, writes), (READ, read), (WRITTEN, written)):
-        yield metric.sample(amount / elapsed, **labels)
+    yield from series(
+        labels,
+        (BUSY, None if busy is None else min(max(busy, 0.0), 1.0)),
+        (QUEUE, (reading + writing) / elapsed),
+        (WAIT, _mean(reading + writing, reads + writes)),
+        (READ_WAIT, _mean(reading, reads)),
+        (WRITE_WAIT, _mean(writing, writes)),
+        (READS, reads / elapsed),
+        (WRITES, writes / elapsed),
+        (READ, read / elapsed),
+        (WRITTEN, written / elapsed),
+    )
+
+
+def _mean(seconds: float, requests: int) -> float | None:
+    """Return what one request took; None where there was none, for 0 would be the best of all."""
+    return seconds / requests if requests else None
 
 
 def counts(drives: Iterable[Drive], counted: Mapping[str, Counted]) -> dict[tuple[str, str], Count]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     Check,
     Component,
@@ -52,8 +53,7 @@ def readings(root: Path) -> Iterator[Reading]:
         )
     for module in modules[:_MOST]:
         labels = {"controller": module.controller, "module": module.name}
-        yield CORRECTED.sample(module.corrected, **labels)
-        yield UNCORRECTED.sample(module.uncorrected, **labels)
+        yield from series(labels, (CORRECTED, module.corrected), (UNCORRECTED, module.uncorrected))
 
 
 CHECK = Check(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     Check,
     Component,
@@ -76,20 +77,16 @@ def readings(root: Path) -> Iterator[Reading]:
 
 def samples(part: Temperature | Fan | Battery) -> Iterator[Sample]:
     """Yield the samples of one sensor; what it does not tell is left out."""
+    told: tuple[tuple[Metric, float | None], ...]
     match part:
         case Temperature(chip, sensor, celsius, critical):
-            yield TEMPERATURE.sample(celsius, chip=chip, sensor=sensor)
-            if critical is not None:
-                yield MARGIN.sample(critical - celsius, chip=chip, sensor=sensor)
+            margin = None if critical is None else critical - celsius
+            told = ((TEMPERATURE, celsius), (MARGIN, margin))
         case Fan(chip, sensor, rpm, failed):
-            yield FAN.sample(rpm, chip=chip, sensor=sensor)
-            if failed is not None:
-                yield FAN_FAILED.sample(failed, chip=chip, sensor=sensor)
-        case Battery(name, charge, health, cycles):
-            told = ((CHARGE, charge), (HEALTH, health), (CYCLES, cycles))
-            for metric, value in told:
-                if value is not None:
-                    yield metric.sample(value, chip=name, sensor="battery")
+            told = ((FAN, rpm), (FAN_FAILED, failed))
+        case Battery(chip, charge, health, cycles):
+            sensor, told = "battery", ((CHARGE, charge), (HEALTH, health), (CYCLES, cycles))
+    yield from series({"chip": chip, "sensor": sensor}, *told)
 
 
 CHECK = Check(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from forewarn_checks._process import Execute, execute
+from forewarn_checks._series import series
 from forewarn_checks.base import (
     CannotRead,
     Check,
@@ -76,11 +77,12 @@ def readings(root: Path, dmsetup: str | None, run: Execute) -> Iterator[Reading]
     if not pools:
         raise NothingToRead("no thin pool")
     for pool in pools[:_MOST]:
-        if pool.data_used_ratio is not None:
-            yield DATA_USED.sample(pool.data_used_ratio, pool=pool.name)
-        if pool.metadata_used_ratio is not None:
-            yield METADATA_USED.sample(pool.metadata_used_ratio, pool=pool.name)
-        yield STOPPED.sample(pool.stopped, pool=pool.name)
+        yield from series(
+            {"pool": pool.name},
+            (DATA_USED, pool.data_used_ratio),
+            (METADATA_USED, pool.metadata_used_ratio),
+            (STOPPED, pool.stopped),
+        )
 
 
 def _named(pools: list[str]) -> str:
