@@ -3,7 +3,7 @@
 Nothing here reads a clock or writes: the engine commits what is collected, or forgets it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.prefilter import Picked, Prefilter
 from forewarn_collector.rules.step import Event, EventKind, advance
 from forewarn_collector.rules.tally import Remembered
+from forewarn_collector.rules.together import is_judged
 from forewarn_collector.samples import Points
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.episodes import alert_key
@@ -257,10 +258,12 @@ def judge_silence(
     book: RuleBook,
     host_of: Callable[[int], KnownHost | None],
     effective: Callable[[str, KnownHost], BookedRule | None],
+    with_site: Collection[int] = (),
 ) -> None:
     """Lead the silence of hosts (microseconds) through the rules of silence.
 
-    `labels` say of all of them what kind of silence it is.
+    `labels` say of all of them what kind of silence it is, `with_site` which are silent with their
+    site.
     """
     for name in book.names():
         forms = [form for form in book.variants(name) if isinstance(form.rule, Absence)]
@@ -277,7 +280,7 @@ def judge_silence(
         for number, microseconds in zip(
             numbers[mattering].tolist(), silent[mattering].tolist(), strict=True
         ):
-            host = host_of(number)
+            host = host_of(number) if is_judged(name, number, with_site) else None
             booked = None if host is None or host.revoked else effective(name, host)
             if host is not None and booked is not None:
                 observation = Observation(judgement.now, microseconds / 1_000_000)

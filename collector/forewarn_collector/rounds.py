@@ -18,10 +18,12 @@ from forewarn_collector.outlook import Outlook, Reader, judge_outlook
 from forewarn_collector.rules.book import BookedRule, RuleBook
 from forewarn_collector.rules.evidence import NEVER_HEARD
 from forewarn_collector.rules.kind import AlertState, Data
+from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.prefilter import Prefilter, Watermarks
 from forewarn_collector.rules.silence import silences
 from forewarn_collector.rules.step import GAP
 from forewarn_collector.rules.tally import Counted, Remembered, Tally
+from forewarn_collector.rules.together import HOST_SILENT, SITE_SILENT, fell_together
 from forewarn_collector.samples import Points, Shape
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.hosts import KnownHost
@@ -103,13 +105,44 @@ class Rounds:
         """
         for heard, labels in ((last_received, {}), (unheard, NEVER_HEARD)):
             numbers, silent = silences(heard, downtimes, judgement.now)
-            judge_silence(judgement, numbers, silent, labels, self.book, self._host, self.effective)
+            judge_silence(
+                judgement,
+                numbers,
+                silent,
+                labels,
+                self.book,
+                self._host,
+                self.effective,
+                self._with_site(judgement, numbers, silent),
+            )
         # Silence only grows: a row is written when something about it changed.
         judgement.changed = {
             alert_id: row
             for alert_id, row in judgement.changed.items()
             if alert_id not in judgement.held or not _alike(judgement.held[alert_id], row)
         }
+
+    def _with_site(
+        self, judgement: Judgement, numbers: NDArray[np.int64], silent: NDArray[np.int64]
+    ) -> set[int]:
+        """Return the hosts that are silent with their site; what was told once stays so."""
+        if SITE_SILENT not in self.book or HOST_SILENT not in self.book:
+            return set()
+        standing: dict[str, set[int]] = {HOST_SILENT: set(), SITE_SILENT: set()}
+        for row in judgement.held.values():
+            if row.rule in standing and row.alert.state is not AlertState.OK:
+                standing[row.rule].add(row.host_number)
+        forms = [form for name in standing for form in self.book.variants(name)]
+        shortest = min(kind_of(form.rule).marks(form.rule).above for form in forms) * 1_000_000
+        told = np.array(sorted(standing[HOST_SILENT] | standing[SITE_SILENT]), np.int64)
+        newly = (silent >= shortest) & ~np.isin(numbers, told)
+        return standing[SITE_SILENT] | fell_together(numbers, silent, newly, self._with_sites_rule)
+
+    def _with_sites_rule(self, number: int) -> KnownHost | None:
+        """Return a host that its site is judged by, None for one that is not."""
+        host = self._host(number)
+        judged = host is not None and not host.revoked and self.effective(SITE_SILENT, host)
+        return host if judged else None
 
     def sweep(self, judgement: Judgement) -> list[AlertId]:
         """End alerts no rule stands for any more, mark stale ones; return those to be forgotten."""

@@ -16,6 +16,7 @@ from forewarn_collector.clock import rfc3339
 from forewarn_collector.judgement import AlertId, Happening, Judgement
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.kind import AlertState
+from forewarn_collector.rules.together import HOST_SILENT, SITE_SILENT
 from forewarn_collector.selector import parse
 from forewarn_collector.state import held as kept
 from forewarn_collector.state import suppression
@@ -27,9 +28,8 @@ from forewarn_collector.suppression.holding import Act, Held, Met, Outcome, let_
 from forewarn_collector.suppression.holds import Hold, Holds
 from forewarn_collector.suppression.windows import Cause
 
-SILENT = "HostSilent"
-"""While it fires nothing current is known of its host: its other rules are held."""
-_ALONE = (SILENT, "SiteSilent")
+_ALONE = (HOST_SILENT, SITE_SILENT)
+"""While either fires nothing current is known of its host: its other rules are held."""
 _SILENT_COMPONENT = Component("host").name({})
 _LOOK_AGAIN = timedelta(hours=1)
 
@@ -105,10 +105,11 @@ class Withholding:
         hold = self._holds.of(host, row.rule, row.component)
         if hold is not None or row.rule in _ALONE:
             return hold
-        silent = judgement.row((row.host_number, _SILENT_COMPONENT, SILENT))
-        if silent is None or not silent.alert.stands:
-            return None
-        return Hold(Cause.DEPENDENCY, "", f"nothing is heard of the host ({SILENT})", None)
+        for rule in _ALONE:
+            silent = judgement.row((row.host_number, _SILENT_COMPONENT, rule))
+            if silent is not None and silent.alert.stands:
+                return Hold(Cause.DEPENDENCY, "", f"nothing is heard of the host ({rule})", None)
+        return None
 
     def meet(
         self,

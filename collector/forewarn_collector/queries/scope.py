@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, FromClause, Label, case, func, select, tru
 
 from forewarn_checks.base import Severity
 from forewarn_collector.api.principal import Principal
+from forewarn_collector.rules.together import HOST_SILENT, SITE_SILENT
 from forewarn_collector.selector import Health
 from forewarn_collector.state.tables import alerts
 
-SILENT_RULE = "HostSilent"
 FIRING_STATES = ("firing", "clearing")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ class HealthOf:
 
     def __init__(self) -> None:
         rank = case(
-            (alerts.c.rule == SILENT_RULE, _RANKS[Health.SILENT]),
+            (alerts.c.rule.in_((HOST_SILENT, SITE_SILENT)), _RANKS[Health.SILENT]),
             *((alerts.c.severity == str(s), _RANKS[Health(s)]) for s in _COLOURED),
             else_=0,
         )

@@ -58,6 +58,21 @@ OWN_RULES = (
         off_for="class:workstation,roaming",
     ),
     OwnRule(
+        # Instead of HostSilent, for hosts that fell silent together: five or more of a site, or
+        # all there are of two or more.  They share one ticket.
+        rule=Absence(
+            name="SiteSilent",
+            severity=Severity.HIGH,
+            after=timedelta(minutes=10),
+            title="{host} {silence} with others of its site",
+            advice="Nothing came from {host} for {value}, nor from others of its site that were "
+            "last heard at the same time. Look at the site first: power, line, firewall.",
+        ),
+        component=Component("host"),
+        every=timedelta(minutes=1),
+        off_for="class:workstation,roaming",
+    ),
+    OwnRule(
         rule=State(
             name="CheckFailing",
             metric=CHECK_FAILED,

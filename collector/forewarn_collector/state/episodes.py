@@ -136,7 +136,7 @@ def new_ticket(opening: Opening, last: Row | None) -> NewTicket:
 
 def tell_new(
     connection: Connection,
-    row: Row,
+    row: Mapping[str, Any],
     new: NewTicket,
     opening: Opening,
     now: datetime,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from forewarn_checks.base import Severity
 from forewarn_collector.clock import id_floor, uuid7
+from forewarn_collector.rules.together import SITE_SILENT
 from forewarn_collector.state import episodes as carried
 from forewarn_collector.state import shared
 from forewarn_collector.state.budget import Budget
@@ -23,7 +24,7 @@ from forewarn_collector.state.episodes import Opening
 from forewarn_collector.state.history import Row
 from forewarn_collector.state.hosts import KnownHost
 from forewarn_collector.state.outbox import Telling
-from forewarn_collector.state.shared import SITE_SILENT, Sharing
+from forewarn_collector.state.shared import Sharing
 from forewarn_collector.state.tables import episodes, hosts, tickets
 from forewarn_collector.state.tickets import ENDED_STATES, TicketState
 from forewarn_collector.ticket_body import SHARED, Shape

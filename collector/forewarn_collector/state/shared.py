@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from forewarn_checks.base import Severity
 from forewarn_collector.priority import computed, impact_of, urgency_of
+from forewarn_collector.rules.together import SITE_SILENT
 from forewarn_collector.state import opening as openings
 from forewarn_collector.state import outbox
 from forewarn_collector.state.closing import close
@@ -26,7 +27,6 @@ from forewarn_collector.text import plain
 from forewarn_collector.ticket_body import Shape
 from forewarn_collector.tickets import Kind
 
-SITE_SILENT = "SiteSilent"
 _NAMED = 20
 """So many hosts are named in one line of history."""
 

@@ -40,6 +40,7 @@ def crowd(
                     host_class=host_class,
                 )
                 insert_host(connection, host, START)
+        line.revoke(1)  # nobody is to miss web1
         line.telling = replace(line.telling, new_per_hour=per_hour)
         line.restart()
         yield line
