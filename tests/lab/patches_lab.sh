@@ -18,21 +18,30 @@ enter() {  # KEEP DIR TREE CMD
     dir=$(readlink -f "$1"); tree=$dir/$2; shift 2
     mkdir -p "$tree"/{upper,work,root} "$dir/shared"
     unshare --mount --propagation private -- bash -c '
-        keep=$1 dir=$2 tree=$3 repository=$4; shift 4
+        keep=$1 dir=$2 tree=$3 repository=$4 python=$5; shift 5
         upper=$tree/upper work=$tree/work
         if [ "$keep" = no ]; then  # a tree may not be a layer below: it lies in / already
             mount -t tmpfs tmpfs "$work"; cp -a "$upper" "$work/upper"; mkdir "$work/work"
             upper=$work/upper work=$work/work
         fi
-        mount -t overlay overlay -o "lowerdir=/,upperdir=$upper,workdir=$work" "$tree/root" ||
+        below=/; [ -d "$tree/below" ] && below=$tree/below
+        mount -t overlay overlay -o "lowerdir=$below,upperdir=$upper,workdir=$work" "$tree/root" ||
             exit 97
         cd "$tree/root"
+        if [ "$below" != / ]; then  # another system: it borrows the Python of this one
+            mkdir -p ".$python"; mount --bind "$python" ".$python"; chmod 755 root
+        fi
         mount -t proc proc proc; mount --rbind /dev dev; mount -t tmpfs tmpfs run
         mkdir -p lab ".$repository"
         mount --bind "$dir/shared" lab; mount --bind "$repository" ".$repository"
         exec chroot . env -i HOME=/root LC_ALL=C TERM=dumb DEBIAN_FRONTEND=noninteractive \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
-    ' enter "$keep" "$dir" "$tree" "$(readlink -f "$(dirname "$0")/../..")" "$@"
+    ' enter "$keep" "$dir" "$tree" "$(readlink -f "$(dirname "$0")/../..")" "$(python_of_this)" "$@"
+}
+
+python_of_this() {  # the folder that the environment of the repository was made from
+    local python; python=$(readlink -f "$(dirname "$0")/../../.venv/bin/python")
+    dirname "$(dirname "$python")"
 }
 
 install() {  # TREE PACKAGES: from Debian, without starting any service
@@ -45,14 +54,32 @@ install() {  # TREE PACKAGES: from Debian, without starting any service
     ' install "$@" || fail "Debian could not install $*; see $dir/shared/install.log"
 }
 
+install_dnf5() {  # DIR: only Debian's unstable has it; its lists may be old by the clock here
+    local dir=$1 mirror
+    [ "$(python_of_this)" != /usr ] || return 1  # it would cover the other system's own programs
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)
+    mkdir -p "$dir/dnf5"
+    debootstrap --variant=minbase trixie "$dir/dnf5/below" "$mirror" > "$dir/shared/dnf5.log" 2>&1 &&
+        echo "deb $mirror sid main" > "$dir/dnf5/below/etc/apt/sources.list" &&
+        chroot "$dir/dnf5/below" sh -c '
+            apt-get -q -o Acquire::Check-Valid-Until=false update
+            DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+                dnf5 createrepo-c rpm' >> "$dir/shared/dnf5.log" 2>&1
+}
+
 build() {
     [ "$(id -u)" = 0 ] || fail "needs root"
     local dir; mkdir -p "$1"; dir=$(readlink -f "$1")
-    rm -rf "$dir"/{dnf,zypper,pacman,shared}
+    rm -rf "$dir"/{dnf,dnf5,zypper,pacman,shared}
     enter yes "$dir" probe true 2>/dev/null || fail "cannot mount an overlay of / on $dir"
     install "$dir" dnf dnf dnf-plugins-core rpm createrepo-c
     enter yes "$dir" dnf bash -c "$(declare -f rpm_repository advisory); rpm_repository" >&2
     enter yes "$dir" dnf bash -c "$(declare -f dnf_host); dnf_host" >&2
+    if install_dnf5 "$dir"; then
+        enter yes "$dir" dnf5 bash -c "$(declare -f dnf_host); dnf_host dnf5" >&2
+    else
+        rm -rf "$dir/dnf5"  # its scenes are skipped
+    fi
     install "$dir" zypper zypper rpm
     enter yes "$dir" zypper bash -c "$(declare -f zypper_host); zypper_host" >&2
     install "$dir" pacman pacman-package-manager makepkg libarchive-tools zstd
@@ -105,8 +132,9 @@ dnf_host() {
     printf '[lab]\nname=Lab\nbaseurl=file:///lab/rpms\nenabled=1\ngpgcheck=0\n' > /etc/yum.repos.d/lab.repo
     printf 'ID=fedora\nNAME="Lab Linux"\nVERSION_ID=9\nPLATFORM_ID="platform:el9"\nSUPPORT_END=2027-05-31\n' > /tmp/os-release
     rm -f /etc/os-release; cp /tmp/os-release /etc/os-release
-    sed -i '/^plugins=/d' /etc/dnf/dnf.conf
-    rm -f /etc/dnf/plugins/local.conf; printf '[main]\nenabled=0\n' > /etc/dnf/plugins/local.conf
+    [ "${1:-dnf}" = dnf ] || { dnf() { dnf5 "$@"; }; rm -f /etc/dnf/libdnf5-plugins/*local*; }
+    [ ! -e /etc/dnf/dnf.conf ] || sed -i '/^plugins=/d' /etc/dnf/dnf.conf
+    mkdir -p /etc/dnf/plugins; rm -f /etc/dnf/plugins/local.conf; printf '[main]\nenabled=0\n' > /etc/dnf/plugins/local.conf
     dnf -q -y --releasever=9 install lab-tls-3.0.1 lab-shell-5.1 lab-fetch-7.76-1.el9 lab-same lab-release kernel-5.14.0-1.el9
 }
 

@@ -110,10 +110,14 @@ class Host:
         return done
 
 
+# Of dnf 5, which may keep no log of us.
+_CHATTER = ("Updating and loading repositories", "Repositories loaded", "Cannot open log file")
+
+
 def first_complaint(done: Done) -> str:
     """Return the line that says what went wrong, as well as a program lets one find it."""
     lines = [line.strip() for line in (done.errors + "\n" + done.output).splitlines()]
-    told = [line for line in lines if line]
+    told = [line for line in lines if line and not line.startswith(_CHATTER)]
     named = [line for line in told if line.lower().startswith(("error", "e:", "fatal", "config"))]
     return (named or told or ["it did not say why"])[0][:300]
 

@@ -61,4 +61,4 @@ def test_a_recorded_scene_gives_what_it_gave(path: Path, tmp_path: Path) -> None
 
 
 def test_every_manager_of_the_lab_has_its_cases() -> None:
-    assert {path.parts[-3] for path in CASES} == {"dnf", "pacman", "zypper"}
+    assert {path.parts[-3] for path in CASES} == {"dnf", "dnf5", "pacman", "zypper"}
