@@ -152,10 +152,8 @@ def test_dnf5_is_asked_end_to_end_as_documented(tmp_path: Path) -> None:
         if "--upgrades" in words:
             return Done("openssl\t1:3.2.2-5.fc41\tx86_64\t\n", 0)
         if "check-upgrade" in words:
-            return Done(
-                "Upgrades\nopenssl.x86_64 1:3.2.2-5.fc41 updates\nObsoletes\nzip.x86_64 4 updates\n",
-                100,
-            )
+            free = "Upgrades\nopenssl.x86_64 1:3.2.2-5.fc41 updates\n"
+            return Done(f"{free}Obsoletes\nzip.x86_64 4 updates\n", 100)
         return Done(DNF5_ADVISORIES, 0)
 
     survey = dnf5.survey("dnf5", Host(run=run, now=NOW, root=tmp_path))
