@@ -2,7 +2,18 @@
 
 from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.principal import Role
-from forewarn_collector.pages import assets, catalogue, door, host, hosts, report, tickets
+from forewarn_collector.pages import (
+    assets,
+    catalogue,
+    door,
+    host,
+    hosts,
+    maintenance,
+    new_ticket,
+    report,
+    ticket_work,
+    tickets,
+)
 
 
 def add(desk: Desk) -> None:
@@ -17,10 +28,22 @@ def add(desk: Desk) -> None:
     desk.page("GET", "/hosts/{id}", viewer, host.get_host)
     desk.page("GET", "/hosts/{id}/chart", viewer, host.get_chart)
     desk.page("GET", "/tickets", viewer, tickets.get_tickets)
+    # Before the ticket of a number: what is declared first is tried first.
+    desk.page("GET", "/tickets/new", technician, new_ticket.get_new)
+    desk.page("POST", "/tickets", technician, new_ticket.post_new)
     desk.page("GET", ticket, viewer, tickets.get_ticket)
     desk.page("GET", f"{ticket}/report", viewer, report.get_report)
-    desk.page("POST", f"{ticket}/acknowledge", technician, tickets.post_acknowledge)
-    desk.page("POST", f"{ticket}/assign", technician, tickets.post_assign)
-    desk.page("POST", f"{ticket}/note", technician, tickets.post_note)
-    desk.page("POST", f"{ticket}/resolve", technician, tickets.post_resolve)
+    desk.page("GET", f"{ticket}/report.pdf", viewer, report.get_pdf)
+    for name, change in ticket_work.FORMS.items():
+        desk.page("POST", f"{ticket}/{name}", technician, change)
+    operator = Role.OPERATOR
+    window, silence = "/maintenance/{id}", "/silences/{id}"
+    desk.page("GET", "/maintenance", viewer, maintenance.get_maintenance)
+    desk.page("POST", "/maintenance", operator, maintenance.post_maintenance)
+    desk.page("GET", window, viewer, maintenance.get_window)
+    desk.page("POST", f"{window}/end", operator, maintenance.post_end)
+    desk.page("POST", f"{window}/delete", operator, maintenance.post_delete)
+    desk.page("GET", "/silences", viewer, maintenance.get_silences)
+    desk.page("POST", "/silences", technician, maintenance.post_silences)
+    desk.page("POST", f"{silence}/end", technician, maintenance.post_silence_end)
     desk.page("GET", "/checks", viewer, catalogue.get_checks)

@@ -1,37 +1,42 @@
-"""Tickets: the list, one with its evidence and history, and the forms to work on it."""
+"""Tickets: the list, and one with its clocks, evidence and history."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, assert_never
 
-from fastapi import Form, Query, Request, Response
+from fastapi import Query, Request, Response
 from markupsafe import Markup
-from pydantic import TypeAdapter, ValidationError
-from starlette.responses import RedirectResponse
+from sqlalchemy import ColumnElement, Connection
 
 from forewarn_collector.api.guard import Asker, Collector, Here, Problem, missing
 from forewarn_collector.api.paths import Number
 from forewarn_collector.api.principal import Principal
-from forewarn_collector.api.texts import Note
-from forewarn_collector.api.tickets import change_ticket
+from forewarn_collector.money import read_money, totals
 from forewarn_collector.pages import panels
 from forewarn_collector.pages.charts import WIDE, draw
+from forewarn_collector.pages.clocks import clocks_of, pressing_clock
 from forewarn_collector.pages.hosts import Cursor, Text, asked
 from forewarn_collector.pages.spans import Span
 from forewarn_collector.pages.timeline import tell
 from forewarn_collector.pages.view import Clock, clock, link, render
 from forewarn_collector.queries.hosts import host_number
-from forewarn_collector.queries.places import zone_of
+from forewarn_collector.queries.places import list_clients, zone_of
 from forewarn_collector.queries.tickets import (
     TicketPage,
     Which,
+    assigned_to,
     count_tickets,
     find_ticket,
     list_tickets,
+    of_client,
+    of_teams,
+    overdue,
 )
+from forewarn_collector.sla.policy import Waiting
 from forewarn_collector.state import tickets as state
-from forewarn_collector.state import work
+from forewarn_collector.state.people import workers
 from forewarn_collector.state.tickets import OPEN_STATES, Episode, Ticket
 
 TICKETS = 50
@@ -39,9 +44,25 @@ PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
 _MOST_CHARTS = 4
 _AROUND_LEAST, _AROUND_MOST = timedelta(hours=6), timedelta(days=3)
-_NOTE: TypeAdapter[str] = TypeAdapter(Note)
 
-Remark = Annotated[str, Form(alias="text", max_length=state.LONGEST_NOTE)]
+
+class View(StrEnum):
+    """Whose tickets a list holds, or which of them."""
+
+    ALL = ""
+    MINE = "mine"
+    TEAM = "team"
+    NOBODYS = "nobodys"
+    OVERDUE = "overdue"
+
+
+_VIEWS = (
+    (View.ALL, "everybody's"),
+    (View.MINE, "mine"),
+    (View.TEAM, "my team's"),
+    (View.NOBODYS, "nobody's"),
+    (View.OVERDUE, "overdue"),
+)
 
 
 def get_tickets(
@@ -50,13 +71,18 @@ def get_tickets(
     collector: Here,
     which: Annotated[Which, Query(alias="state")] = Which.OPEN,
     priority: Annotated[str, Query(pattern="^(P[1-5])?$")] = "",
+    view: View = View.ALL,
+    client: Annotated[str, Query(max_length=100)] = "",
     select: Text = "",
     cursor: Cursor = None,
 ) -> Response:
     """Show tickets, the newest first; those that are open unless asked otherwise."""
     wanted = asked(select)
+    now = collector.now()
+    narrowed = _narrowed(view, client, asker, collector)
     with collector.database.read() as connection:
-        counts = count_tickets(connection, asker)
+        counts = count_tickets(connection, asker, narrowed)
+        names = [one.name for one in list_clients(connection, asker)]
         page = TicketPage((), None)
         if not wanted.trouble:
             page = list_tickets(
@@ -65,21 +91,34 @@ def get_tickets(
                 wanted.selector,
                 which=which,
                 priorities=(priority,) if priority else None,
+                wanted=narrowed,
                 limit=TICKETS,
                 cursor=cursor,
+                now=now,
             )
-    query = {"state": str(which), "priority": priority, "select": wanted.text}
+    query = {
+        "state": str(which),
+        "priority": priority,
+        "view": str(view),
+        "client": client,
+        "select": wanted.text,
+    }
     return render(
         request,
         "tickets.html",
         asker=asker,
         status=422 if wanted.trouble else 200,
-        clock=clock("UTC", collector.now()),
+        clock=clock("UTC", now),
         wanted=wanted,
         which=which,
         priority=priority,
+        query=query,
         priorities=PRIORITIES,
-        tickets=page.tickets,
+        views=[(one, word, link("/tickets", query, view=str(one))) for one, word in _VIEWS],
+        view=view,
+        client=client,
+        clients=names,
+        tickets=[(one, pressing_clock(one)) for one in page.tickets],
         cursor=cursor,
         next_page=link("/tickets", query, cursor=page.next) if page.next else "",
         states=[(one, link("/tickets", query, state=one), _count(counts, one)) for one in _OFFERED],
@@ -87,11 +126,34 @@ def get_tickets(
     )
 
 
+def _narrowed(
+    view: View, client: str, asker: Principal, collector: Collector
+) -> list[ColumnElement[bool]]:
+    """Return what else is asked of the tickets of a list."""
+    found = [of_client(client)] if client else []
+    match view:
+        case View.ALL:
+            pass
+        case View.MINE:
+            found.append(assigned_to(asker.name))
+        case View.TEAM:
+            teams = collector.telling.routing.teams.values()
+            found.append(of_teams({one.name for one in teams if asker.name in one.members}))
+        case View.NOBODYS:
+            found.append(assigned_to(""))
+        case View.OVERDUE:
+            found.append(overdue(collector.now()))
+        case _:
+            assert_never(view)
+    return found
+
+
 _OFFERED = (
     Which.OPEN,
     Which.NEW,
     Which.ASSIGNED,
     Which.IN_PROGRESS,
+    Which.WAITING,
     Which.RESOLVED,
     Which.CLOSED,
     Which.ALL,
@@ -120,6 +182,7 @@ class Told:
     cleared: str = ""
     also: str = ""
     also_metric: str = ""
+    held: str = ""
     labels: Mapping[str, str]
 
 
@@ -132,8 +195,18 @@ def told(evidence: Mapping[str, Any]) -> Told:
         cleared=str(cleared.get("shown", "")),
         also=str(also.get("shown", "")),
         also_metric=str(also.get("metric", "")),
+        held=_held(_mapping(evidence, "held")),
         labels={str(k): str(v) for k, v in _mapping(evidence, "labels").items()},
     )
+
+
+def _held(held: Mapping[str, Any]) -> str:
+    """Return why and since when nobody was told, "" when nothing was held."""
+    if not held:
+        return ""
+    others = [str(one) for one in held.get("with") or ()]
+    text = f"held by {held.get('by', '')} ({held.get('reason', '')}) since {held.get('since', '')}"
+    return text + (f"; held with it: {'; '.join(others)}" if others else "")
 
 
 def _mapping(evidence: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -155,86 +228,13 @@ class Shown:
 def get_ticket(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
     """Show one ticket."""
     with collector.database.read() as connection:
-        ticket = find_ticket(connection, asker, number)
+        ticket = find_ticket(connection, asker, number, collector.now())
     if ticket is None:
         raise missing()
-    return _show(request, asker, collector, ticket)
+    return show(request, asker, collector, ticket)
 
 
-def post_acknowledge(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
-    """Take the ticket into work."""
-    return _change(request, number, asker, collector, work.acknowledge)
-
-
-def post_assign(number: Number, request: Request, asker: Asker, collector: Here) -> Response:
-    """Make the ticket one's own."""
-    return _change(request, number, asker, collector, work.assign, assignee=asker.name)
-
-
-def post_note(
-    number: Number, request: Request, asker: Asker, collector: Here, text: Remark = ""
-) -> Response:
-    """Add a note."""
-    return _say(request, number, asker, collector, work.note, text)
-
-
-def post_resolve(
-    number: Number, request: Request, asker: Asker, collector: Here, text: Remark = ""
-) -> Response:
-    """Say that the work is done."""
-    return _say(request, number, asker, collector, work.resolve, text)
-
-
-def _say(
-    request: Request,
-    number: int,
-    asker: Principal,
-    collector: Collector,
-    change: Callable[..., None],
-    text: str,
-) -> Response:
-    try:
-        said = _NOTE.validate_python(text)
-    except ValidationError:
-        problem = Problem(422, "Write what was done or found, in plain text.")
-        return _refused(request, number, asker, collector, problem, text)
-    return _change(request, number, asker, collector, change, text=said)
-
-
-def _change(
-    request: Request,
-    number: int,
-    asker: Principal,
-    collector: Collector,
-    change: Callable[..., None],
-    **said: str,
-) -> Response:
-    try:
-        change_ticket(number, asker, collector, change, **said)
-    except Problem as problem:
-        if problem.status != 409:
-            raise
-        return _refused(request, number, asker, collector, problem, said.get("text", ""))
-    return RedirectResponse(f"/tickets/{number}", 303)
-
-
-def _refused(
-    request: Request,
-    number: int,
-    asker: Principal,
-    collector: Collector,
-    problem: Problem,
-    text: str,
-) -> Response:
-    """Show the ticket again with what is wrong, and what was written."""
-    with collector.database.read() as connection:
-        ticket = find_ticket(connection, asker, number)
-    if ticket is None:
-        raise missing()
-    return _show(request, asker, collector, ticket, problem=problem, text=text)
-
-
-def _show(
+def show(
     request: Request,
     asker: Principal,
     collector: Collector,
@@ -242,10 +242,12 @@ def _show(
     problem: Problem | None = None,
     text: str = "",
 ) -> Response:
+    """Return a ticket's page, with what is wrong with what was asked for, and what was written."""
     now = collector.now()
     with collector.database.read() as connection:
         zone = zone_of(connection, ticket.client_id, ticket.site)
         known = host_number(connection, asker, ticket.host_id) if ticket.host_id else None
+        people = _people(connection, collector, ticket)
     here = clock(zone, now)
     return render(
         request,
@@ -255,11 +257,47 @@ def _show(
         clock=here,
         ticket=ticket,
         is_open=ticket.state in OPEN_STATES,
+        clocks=clocks_of(ticket.sla),
+        policy="" if ticket.sla is None else ticket.sla.policy,
+        waits=[str(one) for one in Waiting],
+        priorities=PRIORITIES,
+        people=people,
+        outlay=outlay_of(ticket),
         is_undone=ticket.state in OPEN_STATES and ticket.state is not state.TicketState.RESOLVED,
         episodes=_episodes(collector, ticket, known, here),
         events=tell(ticket.events),
         problem=problem.text if problem else "",
         text=text,
+    )
+
+
+def _people(connection: Connection, collector: Collector, ticket: Ticket) -> list[str]:
+    """Return whom a ticket can be given to: members of teams, and who may see its client."""
+    names = {one for team in collector.telling.routing.teams.values() for one in team.members}
+    return sorted(names | set(workers(connection, ticket.client_id)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlay:
+    """What people wrote down that a ticket took."""
+
+    minutes: int
+    parts: Sequence[str]
+    cost: str
+    cause: str
+
+
+def outlay_of(ticket: Ticket) -> Outlay:
+    """Return what a ticket took so far."""
+    said = [(event.kind, event.data) for event in ticket.events]
+    parts = [data for kind, data in said if kind == "part"]
+    prices = [read_money(str(data["cost"])) for data in parts if data.get("cost")]
+    causes = [str(data.get("root_cause") or "") for kind, data in said if kind == "root_cause"]
+    return Outlay(
+        minutes=sum(int(data.get("minutes") or 0) for kind, data in said if kind == "labour"),
+        parts=[f"{data.get('quantity')} × {data.get('name')}" for data in parts],
+        cost=" and ".join(str(one) for one in totals(prices)),
+        cause=causes[-1] if causes else "",
     )
 
 

@@ -41,17 +41,21 @@ def render(
     **values: object,
 ) -> Response:
     """Return a page made of `template`; `asker` is whom it greets, None for nobody."""
-    text = (
+    return _packed(request, html_of(template, path=request.url.path, asker=asker, **values), status)
+
+
+def html_of(template: str, *, path: str, asker: Principal | None = None, **values: object) -> str:
+    """Return the text of a page made of `template`, seen at `path`."""
+    return (
         _environment()
         .get_template(template)
         .render(
             asker=asker,
             may_work=asker is not None and asker.role.reaches(Role.TECHNICIAN),
-            here=request.url.path,
+            here=path,
             **values,
         )
     )
-    return _packed(request, text, status)
 
 
 def refusal(request: Request, problem: Problem) -> Response:

@@ -1,11 +1,11 @@
 """Tickets as people look for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from forewarn_collector.api.principal import Principal
 from forewarn_collector.queries.scope import HealthOf, read_cursor, seen_by, write_cursor
@@ -45,11 +45,14 @@ def list_tickets(
     which: Which = Which.ALL,
     host_id: str | None = None,
     priorities: Sequence[str] | None = None,
+    wanted: Sequence[ColumnElement[bool]] = (),
     limit: int = 100,
     cursor: str | None = None,
     now: datetime | None = None,
 ) -> TicketPage:
     """Return up to `limit` tickets of the picked hosts, newest first, without their history.
+
+    `wanted` narrows them down further: `assigned_to`, `of_teams`, `overdue`, `of_client`.
 
     `now` is the moment their clocks are read at; without it, that of their last change.
 
@@ -63,6 +66,7 @@ def list_tickets(
         host_id=host_id,
         among=_picked(selector) if selector.terms else None,
         priorities=priorities,
+        where=wanted,
         before=before,
         limit=limit + 1,
         now=now,
@@ -70,6 +74,28 @@ def list_tickets(
     if len(found) <= limit:
         return TicketPage(tuple(found), None)
     return TicketPage(tuple(found[:limit]), write_cursor(found[limit - 1].number))
+
+
+def assigned_to(name: str) -> ColumnElement[bool]:
+    """Return the condition that a ticket is somebody's; for "" that it is nobody's."""
+    return tickets.c.assignee == name if name else tickets.c.assignee.is_(None)
+
+
+def of_teams(names: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a ticket is one of these teams'."""
+    return tickets.c.team.in_(sorted(names))
+
+
+def of_client(name: str) -> ColumnElement[bool]:
+    """Return the condition that a ticket is of the client of this name."""
+    return tickets.c.client_id.in_(select(clients.c.id).where(clients.c.name == name))
+
+
+def overdue(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a promise about a ticket is broken at this moment."""
+    unanswered = and_(tickets.c.first_response_at.is_(None), tickets.c.response_due_at < now)
+    unresolved = and_(tickets.c.resolved_at.is_(None), tickets.c.resolution_due_at < now)
+    return and_(tickets.c.state.in_([str(one) for one in OPEN_STATES]), or_(unanswered, unresolved))
 
 
 def pressing_tickets(
@@ -89,11 +115,13 @@ def find_ticket(
         return None
 
 
-def count_tickets(connection: Connection, principal: Principal) -> dict[str, int]:
-    """Return how many tickets are in each state."""
+def count_tickets(
+    connection: Connection, principal: Principal, wanted: Sequence[ColumnElement[bool]] = ()
+) -> dict[str, int]:
+    """Return how many tickets are in each state, of those that `wanted` leaves."""
     query = (
         select(tickets.c.state, func.count().label("tickets"))
-        .where(seen_by(principal, tickets.c.client_id))
+        .where(seen_by(principal, tickets.c.client_id), *wanted)
         .group_by(tickets.c.state)
     )
     return {row.state: row.tickets for row in connection.execute(query)}

@@ -45,3 +45,15 @@ def create_user(
         )
     )
     return user_id
+
+
+def workers(connection: Connection, client_id: str) -> list[str]:
+    """Return the names of those with a login who may see a client and work on its tickets."""
+    query = select(users.c.name, users.c.clients).where(
+        users.c.disabled_at.is_(None), users.c.role != "viewer"
+    )
+    return [
+        row.name
+        for row in connection.execute(query.order_by(users.c.name))
+        if row.clients is None or client_id in row.clients
+    ]

@@ -28,7 +28,17 @@ PAGES: dict[str, dict[str, str]] = {
     "GET /hosts/{id}/chart": {"metric": "disk_used_ratio"},
     "GET /tickets": {},
     "GET /tickets/{number}": {},
+    "GET /tickets/new": {"host": "web01"},
+    "POST /tickets": {"title": "It beeps"},
     "GET /tickets/{number}/report": {},
+    "GET /tickets/{number}/report.pdf": {},
+    "POST /tickets/{number}/start": {},
+    "POST /tickets/{number}/wait": {"waiting_for": "parts"},
+    "POST /tickets/{number}/priority": {"priority": "P1"},
+    "POST /tickets/{number}/labour": {"minutes": "20"},
+    "POST /tickets/{number}/parts": {"name": "fan", "unit_cost": "9.90 EUR"},
+    "POST /tickets/{number}/root-cause": {"text": "dust"},
+    "POST /tickets/{number}/cancel": {"text": "it was a test"},
     "POST /tickets/{number}/acknowledge": {},
     "POST /tickets/{number}/assign": {},
     "POST /tickets/{number}/note": {"text": "looked at it"},
@@ -76,11 +86,12 @@ def test_a_stranger_is_sent_to_the_login_and_told_nothing(lived: House) -> None:
 def test_every_page_opens_for_a_viewer(lived: House) -> None:
     viewer = lived.as_("vic")
     for method, path, route in pages(lived):
-        if method == "GET" and route.needs is not OPEN:
+        if method == "GET" and route.needs is Role.VIEWER:
             for host in lived.fleet.hosts.all():
                 answer = visit(viewer, method, path, host.id, 1)
                 assert answer.status_code == 200, path
-                assert answer.headers["content-type"] == "text/html; charset=utf-8"
+                kind = "application/pdf" if path.endswith(".pdf") else "text/html; charset=utf-8"
+                assert answer.headers["content-type"] == kind
                 assert answer.headers["cache-control"] == "no-store"
                 if "{id}" not in path:
                     break
