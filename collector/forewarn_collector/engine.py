@@ -241,6 +241,7 @@ class Engine:
         """Do what was decided; return the id of the episode it is about, "" for none."""
         row, host, event = happening.row, happening.host, happening.event
         title, told = evidence
+        told = forecasts.with_record(register.connection, row.client_id, row.rule, told)
         if act is Act.OPEN:
             opening = Opening(
                 alert_key=row.key,

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from forewarn_checks.base import Forecast
 from forewarn_collector.judgement import AlertId, Made
 from forewarn_collector.rules.kind import Due
 
+FORETELLING = (Forecast,)
+"""The kinds of rules that tell dates."""
 FINENESS = timedelta(minutes=10)
 """Two readings of a filesystem: when it was full is not known better."""
 LEAST_TESTED = 10
@@ -52,6 +55,11 @@ class Coverage:
     def share(self) -> float | None:
         """The share of tested intervals that held, None before the first."""
         return self.inside / self.tested if self.tested else None
+
+    def plus(self, other: "Coverage") -> "Coverage":
+        """Return both together."""
+        sums = (getattr(self, name) + getattr(other, name) for name in self.__slots__)
+        return Coverage(*sums)
 
     @property
     def words(self) -> str:

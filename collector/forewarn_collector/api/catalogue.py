@@ -7,8 +7,10 @@ from datetime import timedelta
 from forewarn_checks.base import Absence, Check, Rule, State, Threshold, Unit
 from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
-from forewarn_collector.api.guard import Here
+from forewarn_collector.api.guard import Asker, Here
 from forewarn_collector.rules.book import BookedRule
+from forewarn_collector.state import forecasts
+from forewarn_collector.track_record import FORETELLING, Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,14 @@ class MetricAnswer:
     unit: Unit
     help: str
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """How many forecasts were put to the test, and in how many the interval held."""
+
+    tested: int
+    inside: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +49,7 @@ class RuleAnswer:
     after: str | None
     title: str
     advice: str
+    track_record: TrackRecord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +70,18 @@ class Catalogue:
     rules: Sequence[RuleAnswer]
 
 
-def get_checks(collector: Here) -> Catalogue:
+def get_checks(asker: Asker, collector: Here) -> Catalogue:
     """Return what is measured and how it is judged."""
+    booked = collector.book.rules()
+    with collector.database.read() as connection:
+        records = {
+            one.name: forecasts.record(connection, clients=asker.clients, rule=one.name)
+            for one in booked
+            if isinstance(one.rule, FORETELLING)
+        }
     return Catalogue(
         tuple(_check(check) for check in all_checks().values()),
-        tuple(_rule(booked) for booked in collector.book.rules()),
+        tuple(_rule(one, records.get(one.name)) for one in booked),
     )
 
 
@@ -76,7 +94,7 @@ def _check(check: Check) -> CheckAnswer:
     )
 
 
-def _rule(booked: BookedRule) -> RuleAnswer:
+def _rule(booked: BookedRule, record: Coverage | None) -> RuleAnswer:
     rule: Rule = booked.rule
     said = {field.name: getattr(rule, field.name) for field in fields(rule)}
     return RuleAnswer(
@@ -96,6 +114,7 @@ def _rule(booked: BookedRule) -> RuleAnswer:
         after=_written(said.get("after")),
         title=rule.title,
         advice=rule.advice,
+        track_record=None if record is None else TrackRecord(record.tested, record.inside),
     )
 
 

@@ -1,5 +1,6 @@
 """What is judged: `rules check`, `rules list`, `rules test` and `rules backtest`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
@@ -20,12 +21,14 @@ from forewarn_collector.commands.frame import (
     tells_trouble,
 )
 from forewarn_collector.commands.replaying import backtest_rules
-from forewarn_collector.instance import find, read_settings
+from forewarn_collector.instance import find, opened_state, read_settings
 from forewarn_collector.rule_tests import read
 from forewarn_collector.rule_trial import run
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.state import forecasts
 from forewarn_collector.toml_file import RulesFile, read_rules, read_toml
+from forewarn_collector.track_record import FORETELLING, Coverage
 
 rules = typer.Typer(help="What is judged, and by which marks.", no_args_is_help=True)
 rules.command("backtest")(backtest_rules)
@@ -49,12 +52,16 @@ def check(directory: Directory = HERE) -> None:
 @tells_trouble
 def list_rules(as_json: AsJson = False, directory: Directory = HERE) -> None:
     """List the rules that are on, as they hold where no scope says otherwise."""
-    booked = read_settings(find(directory)).book.rules()
+    found = find(directory)
+    booked = read_settings(found).book.rules()
+    records = _records(found, booked)
     if as_json:
-        print_json({"rules": [_told(one) for one in booked]})
+        print_json({"rules": [_told(one, records.get(one.name)) for one in booked]})
         return
     for one in booked:
         say(f"{one.name} ({one.check})")
+        if one.name in records and records[one.name].words:
+            say(f"    {records[one.name].words}")
         # A number and its unit stay together.
         text = _when(one).replace(" %", "\xa0%")
         for line in wrap(text, max(get_terminal_size().columns, 40) - 4):
@@ -94,7 +101,24 @@ def test_rules(
         raise typer.Exit(NOT_WELL)
 
 
-def _told(one: BookedRule) -> dict[str, JsonValue]:
+def _records(directory: Path, rules: Sequence[BookedRule]) -> dict[str, Coverage]:
+    """Return how the forecasts of each rule that makes some came out."""
+    with opened_state(directory) as database, database.read() as connection:
+        return {
+            one.name: forecasts.record(connection, clients=None, rule=one.name)
+            for one in rules
+            if isinstance(one.rule, FORETELLING)
+        }
+
+
+def _told(one: BookedRule, record: Coverage | None) -> dict[str, JsonValue]:
+    told = _said(one)
+    if record is not None:
+        told["track_record"] = {"tested": record.tested, "inside": record.inside}
+    return told
+
+
+def _said(one: BookedRule) -> dict[str, JsonValue]:
     return {
         "name": one.name,
         "kind": kind_of(one.rule).name,

@@ -1,5 +1,6 @@
 """What is watched and how it is judged: every check, its metrics, and the rules in force."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
@@ -12,11 +13,16 @@ from forewarn_collector.api.guard import Asker, Here
 from forewarn_collector.pages.view import render
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.state import forecasts
+from forewarn_collector.track_record import FORETELLING
 
 
 @dataclass(frozen=True, slots=True)
 class RuleLine:
-    """One rule in words.  `elsewhere` is how many other forms it has for some hosts."""
+    """One rule in words.  `elsewhere` is how many other forms it has for some hosts.
+
+    `record` is how its forecasts came out, "" for a rule without, or with too few so far.
+    """
 
     name: str
     severity: str
@@ -24,6 +30,7 @@ class RuleLine:
     holds: str
     advice: str
     elsewhere: int
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,13 @@ class Chapter:
 
 def get_checks(request: Request, asker: Asker, collector: Here) -> Response:
     """Show the catalogue."""
-    rules = _rules(collector.book)
+    with collector.database.read() as connection:
+        records = {
+            one.name: forecasts.record(connection, clients=asker.clients, rule=one.name).words
+            for one in collector.book.rules()
+            if isinstance(one.rule, FORETELLING)
+        }
+    rules = _rules(collector.book, records)
     chapters = [_chapter(check, rules.get(check.name, [])) for check in all_checks().values()]
     own = tuple(rules.get("collector", ()))
     if own:
@@ -51,7 +64,7 @@ def _chapter(check: Check, rules: list[RuleLine]) -> Chapter:
     return Chapter(check.name, check, metrics, tuple(rules))
 
 
-def _rules(book: RuleBook) -> dict[str, list[RuleLine]]:
+def _rules(book: RuleBook, records: Mapping[str, str]) -> dict[str, list[RuleLine]]:
     found: dict[str, list[RuleLine]] = {}
     for booked in book.rules():
         rule = booked.rule
@@ -62,6 +75,7 @@ def _rules(book: RuleBook) -> dict[str, list[RuleLine]]:
             holds=_holds(rule),
             advice=rule.advice,
             elsewhere=len(book.variants(rule.name)) - 1,
+            record=records.get(rule.name, ""),
         )
         found.setdefault(booked.check, []).append(line)
     return found

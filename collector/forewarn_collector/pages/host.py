@@ -1,12 +1,14 @@
 """One host: what fires on it, what was last read, how it went over time, what it is."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 from markupsafe import Markup
+from sqlalchemy import Connection
 
 from forewarn_checks.base import Check, Metric, Unit
 from forewarn_checks.base.catalog import all_checks
@@ -23,8 +25,12 @@ from forewarn_collector.pages.titles import check_title
 from forewarn_collector.pages.view import Clock, clock, link, render
 from forewarn_collector.queries.alerts import AlertLine
 from forewarn_collector.queries.hosts import HostDetail, find_host
+from forewarn_collector.queries.suppression import holding, list_held
 from forewarn_collector.queries.tickets import Which, list_tickets
-from forewarn_collector.selector import Selector
+from forewarn_collector.selector import Selector, parse
+from forewarn_collector.state import forecasts
+from forewarn_collector.state.forecasts import Standing
+from forewarn_collector.track_record import FORETELLING, Coverage
 from forewarn_collector.units import write_value
 
 _TICKETS = 10
@@ -47,6 +53,14 @@ class Drawing:
     left_out: int  # lines there was no room for
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The dates that stand for a host, and how past ones came out; "" for too few."""
+
+    dates: Sequence[Standing]
+    record: str
+
+
 def get_host(
     id: Id,  # noqa: A002 - as in the path
     request: Request,
@@ -63,6 +77,11 @@ def get_host(
         tickets = list_tickets(
             connection, asker, Selector(), which=Which.ALL, host_id=id, limit=_TICKETS
         )
+        ahead = _ahead(connection, collector, id, now)
+        held = list_held(connection, asker, host_id=id)
+        known = collector.hosts.get(id)
+        groups = {name: parse(text) for name, text in collector.book.groups.items()}
+        hold = None if known is None else holding(connection, known, groups, now)
     here = clock(host.zone, now)
     span = choose(usual, since, until, here.zone, now)
     rules = panels.judged(collector.book, collector.hosts.get(id))
@@ -76,6 +95,9 @@ def get_host(
         clock=here,
         host=host,
         tickets=tickets.tickets,
+        ahead=ahead,
+        hold=hold,
+        held={(one.rule, one.component): one for one in held},
         sections=shown,
         failing=[check_title(one.check.name) for one in shown if one.trouble],
         values={alert.key: _value(alert, rules) for alert in host.alerts},
@@ -125,6 +147,15 @@ def get_chart(
         span=span,
         spans=_spans(f"/hosts/{id}/chart", {"metric": metric}),
     )
+
+
+def _ahead(connection: Connection, collector: Collector, host_id: str, now: datetime) -> Ahead:
+    counted = Coverage()
+    for rule in collector.book.rules():
+        if isinstance(rule.rule, FORETELLING):
+            record = forecasts.record(connection, clients=None, rule=rule.name, host_id=host_id)
+            counted = counted.plus(record)
+    return Ahead(forecasts.standing(connection, host_id, now), counted.words)
 
 
 def _value(alert: AlertLine, rules: Judged) -> str:

@@ -6,7 +6,7 @@ for a genuine new high, so that no daily or weekly up and down, no nightly burst
 is taken for growth.  Neither looks further ahead than it has seen growth behind.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -29,6 +29,7 @@ LEAST_DAYS = 7
 YOUNG_LEVEL = 0.80  # without a week of history the fast tier speaks only above this
 _STALL = 0.25
 _REACH = 1.5  # times the growth seen
+_Z90 = 1.6448536269514722  # both sides of a 90 % interval
 
 
 class Tier(StrEnum):
@@ -86,7 +87,12 @@ def forecast(
         return Insufficient("fewer than 12 readings, or none within the last hour")
     if value[-1] >= capacity:
         return Date(Tier.FAST, 0.0, 0.0, 0.0)
-    return _fast(at, value, capacity, now) or _slow(at, value, capacity, now)
+    fast = _fast(at, value, capacity, now)
+    if fast is None:
+        return _slow(at, value, capacity, now)
+    # What rises now may be a daily up and down on top of a slower growth: the interval tells both.
+    slow = _slow(at, value, capacity, now)
+    return replace(fast, latest=max(fast.latest, slow.latest)) if isinstance(slow, Date) else fast
 
 
 def _fast(
@@ -107,7 +113,9 @@ def _fast(
         left = capacity - float(value[-1])
         if last.low <= 0 or left > horizon * pace:
             continue
-        return _date(Tier.FAST, left, Slope(pace, min(whole.low, last.low), whole.high))
+        slope = Slope(pace, min(whole.low, last.low), max(whole.high, last.high))
+        noise = _Z90 * _noise(at[begin:], value[begin:], whole.middle)
+        return _date(Tier.FAST, left, slope, noise=noise)
     return None
 
 
@@ -148,7 +156,13 @@ def _slow(
     left = capacity - float(peaks[-1])
     if left / slope.middle > min(_SLOW_HORIZON, _REACH * _days_rising(peaks) * DAY):
         return Never()
-    return _date(Tier.SLOW, left, slope)
+    # The newest peak may be most of a day old, and the growth went on since.
+    newest = edges[-2] + int(np.argmax(value[edges[-2] :]))
+    lows = np.minimum.reduceat(value, edges[:-1])
+    swing = max(float(np.median((peaks - lows)[-7:])) - slope.middle * DAY, 0.0)
+    # What goes up and down every day reaches the level at one of its next peaks.
+    wait = min(swing / slope.middle, DAY)
+    return _date(Tier.SLOW, left, slope, passed=now - float(at[newest]), wait=wait)
 
 
 def _days_rising(peaks: NDArray[np.float64]) -> int:
@@ -157,5 +171,23 @@ def _days_rising(peaks: NDArray[np.float64]) -> int:
     return int(still[0]) if len(still) else len(peaks) - 1
 
 
-def _date(tier: Tier, left: float, slope: Slope) -> Date:
-    return Date(tier, left / slope.middle, left / slope.high, left / max(slope.low, 1e-12))
+def _noise(at: NDArray[np.float64], value: NDArray[np.float64], slope: float) -> float:
+    """Return how far single readings lie from a line, as a standard deviation."""
+    off = value - slope * (at - at[0])
+    return 1.4826 * float(np.median(np.abs(off - np.median(off))))
+
+
+def _date(
+    tier: Tier,
+    left: float,
+    slope: Slope,
+    *,
+    noise: float = 0.0,
+    passed: float = 0.0,
+    wait: float = 0.0,
+) -> Date:
+    """Return when `left` is gone; `passed` seconds ago so much was left, and it may `wait`."""
+    earliest = max((left - noise) / slope.high - passed, 0.0)
+    latest = max((left + noise) / max(slope.low, 1e-12) - passed + wait, earliest)
+    seconds = min(max(left / slope.middle - passed, earliest), latest)
+    return Date(tier, seconds, earliest, latest)

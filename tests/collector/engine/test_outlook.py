@@ -1,5 +1,6 @@
 """From filling filesystems to a ticket with a date, and to how well dates came true."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,19 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from tests.collector.engine.line import Line, microseconds, new_line
 
 from forewarn_checks.base import Severity
+from forewarn_collector.judgement import Made
 from forewarn_collector.outlook import Outlook
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.rules.change import LevelChange, RuleChange
 from forewarn_collector.rules.forecast import DAY, HOUR, Date, forecast
+from forewarn_collector.rules.kind import Due
 from forewarn_collector.samples import Points, Shape, Span
 from forewarn_collector.samples.memory import Memory, thinned
 from forewarn_collector.state import forecasts
 from forewarn_collector.state.tables import alerts
+from forewarn_collector.state.tables import forecasts as table
 from forewarn_collector.state.tickets import TicketState
+from forewarn_collector.track_record import Ledger
 
 LABELS = {"mountpoint": "/srv", "device": "/dev/sdb1", "fstype": "ext4"}
 ALONE = RuleBook(tuple(one for one in declared() if one.booked.name == "DiskWillFill"))
@@ -121,6 +126,91 @@ def test_dates_are_held_against_what_came(disk: Filesystem) -> None:
     assert found.share is not None
     assert found.share >= 0.8
     assert elsewhere == forecasts.Coverage()
+
+
+def test_the_next_ticket_tells_how_past_dates_came_true(disk: Filesystem) -> None:
+    """Nothing is said while fewer than ten were put to the test; after that, the truth."""
+    disk.past(15)
+    disk.grow(1.0, 13)
+    (ticket,) = disk.line.tickets()
+    first = ticket.episodes[0].evidence
+    assert "track_record" not in first["forecast"]
+    assert "past forecasts" not in first["advice"]
+    with disk.line.database.write() as connection:
+        found = forecasts.record(connection, clients=None, rule="DiskWillFill")
+        assert found.tested >= 5
+        assert forecasts.record(connection, clients=["another"], rule="DiskWillFill").tested == 0
+        told = {"forecast": {"due": "soon"}, "advice": "Look."}
+        client = ticket.client_id
+        with_record = forecasts.with_record(connection, client, "DiskWillFill", told)
+        assert (with_record == told) == (found.tested < 10)
+        row = connection.execute(select(table)).mappings().first()
+        assert row is not None
+        more = [dict(row) | {"id": f"x{n}", "outcome": "inside"} for n in range(10)]
+        connection.execute(insert(table), more)
+        with_record = forecasts.with_record(connection, client, "DiskWillFill", told)
+        tested, inside = found.tested + 10, found.inside + 10
+        assert with_record["forecast"]["track_record"]["tested"] == tested
+        assert f"So far {inside} of {tested} past forecasts came true" in with_record["advice"]
+        plain = {"advice": "Look."}
+        assert forecasts.with_record(connection, client, "DiskWillFill", plain) is plain
+
+
+def test_dates_that_stand_are_listed_until_they_are_over(disk: Filesystem) -> None:
+    disk.past(15)
+    disk.grow(1.0, 6)
+    with disk.line.database.read() as connection:
+        host = disk.line.tickets()[0].host_id
+        (date,) = forecasts.standing(connection, host, disk.line.at)
+        assert (date.rule, date.component) == ("DiskWillFill", "filesystem:/srv")
+        assert date.earliest <= date.due_at <= date.latest
+        assert not forecasts.standing(connection, host, disk.line.at + timedelta(hours=4))
+
+
+made = st.lists(
+    st.tuples(
+        st.integers(0, 200),  # hours until due, 0 for no date
+        st.integers(0, 30),  # half of the interval
+        st.booleans(),  # the level is reached
+        st.booleans(),  # nothing is forecast any more
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(made)
+def test_the_ledger_in_memory_and_the_database_keep_the_same_score(
+    steps: list[tuple[int, int, bool, bool]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_line(Path(folder)) as line:
+        host = line.hosts.by_number(1)
+        assert host is not None
+        ledger = Ledger()
+        start = microseconds(line.at)
+        hour = 3_600_000_000
+        with line.database.write() as connection:
+            for turn, (ahead, half, is_reached, over) in enumerate(steps):
+                at = start + turn * 7 * hour
+                due = Due(
+                    at + ahead * hour,
+                    at + (ahead - half) * hour,
+                    at + (ahead + half) * hour,
+                    "slow",
+                )
+                one = Made(
+                    host=host,
+                    component="filesystem:/srv",
+                    rule="DiskWillFill",
+                    at=at,
+                    value=0.5,
+                    due=due if ahead else None,
+                    reached=at - hour if is_reached else None,
+                    over=over and not ahead,
+                )
+                forecasts.keep(connection, [one], line.at)
+                ledger.take([one])
+            assert forecasts.coverage(connection, clients=None) == ledger.coverage()
 
 
 def test_what_stays_the_same_is_never_looked_at(disk: Filesystem) -> None:
