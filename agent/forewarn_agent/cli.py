@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -24,7 +24,7 @@ from rich.table import Table
 from forewarn_agent import config, enrol, identity, once, paths, status
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, REFUSED, WRONG_USE
 from forewarn_agent.shown import amount
-from forewarn_checks.base import Outcome, Run, Sample
+from forewarn_checks.base import Check, Outcome, Run, Sample
 from forewarn_checks.base.catalog import all_checks, all_metrics
 
 app = typer.Typer(
@@ -121,6 +121,10 @@ def once_command(
     check: Annotated[
         list[str] | None, typer.Option("--check", help="Only this check; may be repeated.")
     ] = None,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="One check after another, and what processor time each took."),
+    ] = False,
     as_json: AsJson = False,
     directory: Directory = paths.default_directory(),
 ) -> None:
@@ -150,16 +154,17 @@ def once_command(
         waiting = [one.name for one in chosen]
         task = progress.add_task(", ".join(waiting), total=len(chosen))
         runs: dict[str, Run] = {}
-        for done in once.sample(chosen, settings):
+        costs: dict[str, float] = {}
+        for done in _sampled(chosen, settings, costs if cost else None):
             runs[done.check] = done
             waiting.remove(done.check)
             progress.update(task, advance=1, description=", ".join(waiting))
     ordered = [runs[one.name] for one in chosen]
     if as_json:
-        print(json.dumps(once.document(ordered), indent=2, allow_nan=False))
+        print(json.dumps(once.document(ordered, costs), indent=2, allow_nan=False))
     else:
         for each in ordered:
-            _print_run(each)
+            _print_run(each, costs.get(each.check))
     if any(each.outcome in once.BAD for each in ordered):
         raise typer.Exit(NOT_WELL)
 
@@ -283,10 +288,25 @@ _COLOURS = {
 }
 
 
-def _print_run(run: Run) -> None:
+def _sampled(
+    chosen: Iterable[Check], settings: config.AgentConfig, costs: dict[str, float] | None
+) -> Iterator[Run]:
+    """Yield the runs as they end, and put what each cost into `costs` where that is asked for."""
+    if costs is None:
+        yield from once.sample(chosen, settings)
+        return
+    for run, seconds in once.sample_with_cost(chosen, settings):
+        costs[run.check] = seconds
+        yield run
+
+
+def _print_run(run: Run, cpu_seconds: float | None) -> None:
     colour = _COLOURS[run.outcome]
+    took = f"{run.duration_seconds:.2f} s"
+    if cpu_seconds is not None:
+        took += f", {cpu_seconds:.2f} s of processor"
     _out.print(
-        f"[bold]{run.check}[/]  [{colour}]{run.outcome}[/]  [dim]{run.duration_seconds:.2f} s[/]",
+        f"[bold]{run.check}[/]  [{colour}]{run.outcome}[/]  [dim]{took}[/]",
         highlight=False,
     )
     if run.error:

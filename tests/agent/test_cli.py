@@ -27,6 +27,15 @@ def test_once_json_is_the_public_document(tmp_path: Path) -> None:
     assert reading["facts"]["memory_bytes"] > 0
 
 
+def test_once_tells_what_each_check_costs_when_asked(tmp_path: Path) -> None:
+    """With the programs and children it started: reading patches is a process of its own."""
+    asked = ["once", "--cost", "--check", "memory", "--check", "patches", "--dir", str(tmp_path)]
+    said = run(app, [*asked, "--json"])
+    costs = {one["check"]: one["cpu_seconds"] for one in json.loads(said.stdout)["runs"]}
+    assert 0 <= costs["memory"] < costs["patches"] < 60
+    assert "s of processor" in run(app, asked[:4] + asked[-2:]).stdout
+
+
 def test_once_is_readable_without_colours(tmp_path: Path) -> None:
     said = run(app, ["once", "--check", "memory", "--dir", str(tmp_path)])
     assert said.exit_code == 0
