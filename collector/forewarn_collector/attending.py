@@ -1,5 +1,8 @@
 """Look after every open ticket that is due, a few at a time."""
 
+import math
+import time
+from collections.abc import Callable
 from datetime import datetime
 
 from forewarn_collector.state.attending import Attended, attend, waiting
@@ -10,10 +13,24 @@ AT_ONCE = 200
 """Tickets in one transaction: others who write wait no longer than these take."""
 
 
-def attend_all(database: Database, now: datetime, telling: Telling) -> Attended:
-    """Tell of warnings and breaches, and move on what time moves on; return what it came to."""
-    done = Attended()
-    while True:
+ENOUGH_SECONDS = 0.8
+"""How long one pass of a running collector takes; what is left is taken up by the next."""
+
+
+def attend_all(
+    database: Database,
+    now: datetime,
+    telling: Telling,
+    *,
+    enough_seconds: float = math.inf,
+    elapsed: Callable[[], float] = time.perf_counter,
+) -> Attended:
+    """Tell of warnings and breaches, and move on what time moves on; return what it came to.
+
+    No more is begun after `enough_seconds`: those longest due come first, so none is left for good.
+    """
+    done, began = Attended(), elapsed()
+    while elapsed() - began < enough_seconds:
         with database.read() as connection:
             if not waiting(connection, now):
                 return done
@@ -22,3 +39,4 @@ def attend_all(database: Database, now: datetime, telling: Telling) -> Attended:
         done += once
         if once.tickets < AT_ONCE:
             return done
+    return done

@@ -38,16 +38,25 @@ class Forbidden(httpx.UnsupportedProtocol):
     """The destination may not reach this address; the text says what would allow it."""
 
 
-def client(allow_networks: Iterable[Network], resolve: Resolve | None = None) -> httpx.Client:
+class Client(httpx.Client):
+    """The client of one destination, which also says what it may reach."""
+
+    allow_networks: tuple[Network, ...] = ()
+
+
+def client(allow_networks: Iterable[Network], resolve: Resolve | None = None) -> Client:
     """Return the client of one destination: no redirects, no proxy of the environment, bounds."""
-    return httpx.Client(
-        transport=GuardedTransport(httpx.HTTPTransport(), allow_networks, resolve or look_up),
+    networks = tuple(allow_networks)
+    made = Client(
+        transport=GuardedTransport(httpx.HTTPTransport(), networks, resolve or look_up),
         timeout=TIMEOUT_SECONDS,
         follow_redirects=False,
         trust_env=False,
         # What is not asked for compressed cannot unfold to gigabytes.
         headers={"user-agent": "forewarn", "accept-encoding": "identity"},
     )
+    made.allow_networks = networks
+    return made
 
 
 def look_up(name: str, port: int) -> Sequence[str]:

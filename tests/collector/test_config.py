@@ -322,6 +322,7 @@ def test_a_ticket_system_with_its_options_and_the_names_of_its_priorities(instan
         "closed_status": 5,
         "rejected_status": 6,
         "maps": {"priority_id": {"P1": 7}},
+        "states": {},
     }
     assert SECRET not in repr(entry)
 

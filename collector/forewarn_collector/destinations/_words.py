@@ -102,6 +102,23 @@ def ticket_words(profile: Profile, message: Message, at: float) -> dict[str, Wor
     }
 
 
+def spoken(message: Message) -> tuple[str, str, str]:
+    """Return what people are told: a title, a text, and its tone.
+
+    The tone is failure, warning, info or success.
+    """
+    ticket = _read(message)
+    head = {Kind.OPENED: "", Kind.UPDATED: "changed: ", Kind.CLOSED: "over: "}[message.kind]
+    title = cut(f"[{ticket.priority}] {head}{ticket.title}", 200)
+    if message.kind is Kind.CLOSED:
+        return title, _note(ticket, message.kind), "success"
+    if message.kind is Kind.UPDATED:
+        return title, _note(ticket, message.kind), "info"
+    grave = ticket.severity in ("critical", "high")
+    text = cut(_describe(ticket, message.ticket_key), 8000)
+    return title, text, "failure" if grave else "warning"
+
+
 def cut(text: str, length: int) -> str:
     """Return `text` in at most `length` characters; what was cut shows."""
     return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + "…"

@@ -5,9 +5,20 @@ answer, and what came from there is not told back there.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from forewarn_collector.state import work
 from forewarn_collector.state.history import DESTINATION
@@ -30,10 +41,10 @@ _UNDONE = (
 
 def open_there(connection: Connection, destination: str) -> int:
     """Return how many tickets that are not done are in another system."""
-    mine = _asked_about(destination)
     count = select(func.count()).select_from(external_references)
-    count = count.join(tickets, tickets.c.id == external_references.c.ticket_id).where(mine)
-    return connection.execute(count).scalar_one()
+    count = count.join(tickets, tickets.c.id == external_references.c.ticket_id)
+    mine = external_references.c.destination == destination
+    return connection.execute(count.where(mine, _undone())).scalar_one()
 
 
 def due(
@@ -43,12 +54,14 @@ def due(
 
     Those with a message under way are left out: how they stand there is about to change.
     """
-    mine = _asked_about(destination)
+    mine = external_references.c.destination == destination
+    free = ~_under_way(destination, external_references.c.ticket_id)
     asked_at = external_references.c.asked_at
     query = (
         select(tickets.c.key, external_references.c.reference)
         .join(tickets, tickets.c.id == external_references.c.ticket_id)
-        .where(mine, or_(asked_at.is_(None), asked_at <= now - ASK_EVERY), ~_under_way())
+        .where(mine, external_references.c.reference != "", _undone(), free)
+        .where(or_(asked_at.is_(None), asked_at <= now - ASK_EVERY))
         .order_by(asked_at.is_not(None), asked_at)
         .limit(limit)
     )
@@ -79,42 +92,94 @@ def take(
 
     A ticket that is done here, or has a message under way, is left as it is.
     """
+    there = and_(
+        external_references.c.destination == destination,
+        external_references.c.ticket_id == tickets.c.id,
+    )
     query = (
         select(tickets.c.number, tickets.c.id, tickets.c.state, tickets.c.assignee)
-        .add_columns(external_references.c.seen_progress, external_references.c.seen_assignee)
-        .join(tickets, tickets.c.id == external_references.c.ticket_id)
-        .where(_asked_about(destination), tickets.c.key == standing.ticket_key, ~_under_way())
+        .add_columns(
+            external_references.c.reference,
+            external_references.c.seen_progress,
+            external_references.c.seen_assignee,
+        )
+        .outerjoin(external_references, there)
+        .where(tickets.c.key == standing.ticket_key, _undone())
+        .where(~_under_way(destination, tickets.c.id))
     )
     row = connection.execute(query).mappings().first()
     if row is None:
         return False
-    mine = and_(
-        external_references.c.destination == destination,
-        external_references.c.ticket_id == row["id"],
-    )
-    seen = {"seen_progress": standing.progress, "seen_assignee": standing.assignee}
-    if (row["seen_progress"], row["seen_assignee"]) != (standing.progress, standing.assignee):
-        connection.execute(update(external_references).where(mine).values(seen))
+    _see(connection, destination, row, standing)
     return _follow(connection, row, standing, f"{DESTINATION}{destination}", now, telling)
 
 
-def number_of(
-    connection: Connection, destination: str, client: str, *, key: str, reference: str
-) -> tuple[int, str]:
-    """Return number and key of a client's ticket by our key, or by what `destination` calls it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """The ticket somebody speaks of."""
 
-    `client` is an id.  Raises NotFound.
+    id: str
+    number: int
+    key: str
+
+
+def find(
+    connection: Connection, destination: str, client_id: str, *, key: str, reference: str
+) -> Meant:
+    """Return a client's ticket by our key, or by what `destination` calls it.
+
+    Raises NotFound.
     """
-    query = (
-        select(tickets.c.number, tickets.c.key)
-        .join(external_references, external_references.c.ticket_id == tickets.c.id)
-        .where(external_references.c.destination == destination, tickets.c.client_id == client)
-    )
-    named = tickets.c.key == key if key else external_references.c.reference == reference
-    row = connection.execute(query.where(named).order_by(tickets.c.number.desc())).first()
+    query = select(tickets.c.id, tickets.c.number, tickets.c.key)
+    query = query.where(tickets.c.client_id == client_id)
+    if key:
+        query = query.where(tickets.c.key == key)
+    else:
+        mine = external_references.c.ticket_id == tickets.c.id
+        query = query.join(external_references, mine).where(
+            external_references.c.destination == destination,
+            external_references.c.reference == reference,
+        )
+    row = connection.execute(query.order_by(tickets.c.number.desc())).first()
     if row is None:
         raise NotFound(f"{destination} has no ticket {key or reference!r} of this client")
-    return row.number, row.key
+    return Meant(id=row.id, number=row.number, key=row.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What another system says of a ticket by itself; what it leaves out is as it was."""
+
+    ticket: Meant
+    progress: Progress | None = None
+    assignee: str = ""
+    text: str = ""
+
+
+def hear(
+    connection: Connection, destination: str, said: Said, *, now: datetime, telling: Telling
+) -> None:
+    """Take over what another system says by itself, its words as a note."""
+    mine = and_(
+        external_references.c.destination == destination,
+        external_references.c.ticket_id == said.ticket.id,
+    )
+    seen = select(external_references.c.seen_progress, external_references.c.seen_assignee)
+    before = connection.execute(seen.where(mine)).first()
+    if said.text:
+        work.note(
+            connection,
+            said.ticket.number,
+            text=said.text,
+            actor=f"{DESTINATION}{destination}",
+            now=now,
+            clients=None,
+            telling=telling.without(destination),
+        )
+    progress = said.progress or (before and before.seen_progress) or Progress.OPEN
+    assignee = said.assignee or (before and before.seen_assignee) or ""
+    standing = Standing(ticket_key=said.ticket.key, progress=Progress(progress), assignee=assignee)
+    take(connection, destination, standing, now=now, telling=telling)
 
 
 def _follow(
@@ -154,7 +219,8 @@ def _follow(
         return True
     fresh = row["state"] in (TicketState.NEW, TicketState.ASSIGNED)
     # After a reopening of ours it may be anything: what it is then is no answer yet.
-    if standing.progress is Progress.ACKNOWLEDGED and fresh and row["seen_progress"] is not None:
+    known = row["reference"] is None or row["seen_progress"] is not None
+    if standing.progress is Progress.ACKNOWLEDGED and fresh and known:
         work.acknowledge(
             connection, row["number"], actor=actor, now=now, clients=None, telling=others
         )
@@ -162,17 +228,26 @@ def _follow(
     return changed
 
 
-def _asked_about(destination: str) -> ColumnElement[bool]:
-    return and_(
-        external_references.c.destination == destination,
-        tickets.c.state.in_([str(state) for state in _UNDONE]),
-    )
+def _see(connection: Connection, destination: str, row: RowMapping, standing: Standing) -> None:
+    """Keep how a ticket was seen to stand there."""
+    seen = {"seen_progress": standing.progress, "seen_assignee": standing.assignee}
+    mine = {"destination": destination, "ticket_id": row["id"]}
+    if row["reference"] is None:
+        # A place that gives tickets no names of its own: it goes by our key.
+        connection.execute(insert(external_references).values(**mine, reference="", **seen))
+    elif (row["seen_progress"], row["seen_assignee"]) != tuple(seen.values()):
+        same = [external_references.c[name] == value for name, value in mine.items()]
+        connection.execute(update(external_references).where(*same).values(seen))
 
 
-def _under_way() -> ColumnElement[bool]:
+def _undone() -> ColumnElement[bool]:
+    return tickets.c.state.in_([str(state) for state in _UNDONE])
+
+
+def _under_way(destination: str, ticket_id: ColumnElement[str]) -> ColumnElement[bool]:
     waits = and_(
-        outbox.c.destination == external_references.c.destination,
-        outbox.c.ticket_id == external_references.c.ticket_id,
+        outbox.c.destination == destination,
+        outbox.c.ticket_id == ticket_id,
         outbox.c.state == "queued",
     )
     return select(outbox.c.id).where(waits).exists()

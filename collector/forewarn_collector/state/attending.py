@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from forewarn_collector.sla.clocks import Mark, MarkKind
+from forewarn_collector.sla.clocks import Mark, MarkKind, read_marks
 from forewarn_collector.state import duty, outbox, promises
 from forewarn_collector.state.closing import close
 from forewarn_collector.state.history import (
@@ -76,9 +76,25 @@ def attend(
     record_all(connection, happened, actor=ACTOR, now=now)
     change_all(connection, changed)
     moved = {row["id"] for row in rows if _move(connection, row, now, telling)}
+    idle = [row for row in rows if row["id"] not in changed and row["id"] not in moved]
+    change_all(connection, {row["id"]: _later(connection, row, histories, now) for row in idle})
     told = [ticket_id for ticket_id in changed if ticket_id not in moved]
     outbox.tell_all(connection, told, Kind.UPDATED, now=now, telling=telling)
     return Attended(tickets=len(rows), marks=len(happened), moved=len(moved))
+
+
+def _later(
+    connection: Connection,
+    row: RowMapping,
+    histories: Mapping[str, Sequence[RowMapping]],
+    now: datetime,
+) -> Mapping[str, Any]:
+    """Return when a ticket with nothing to be done is due again: it must not be so for ever."""
+    wake_at = deadline(row)
+    if row["promise"] is not None:
+        policy = promises.kept(connection, row["promise"])
+        wake_at = columns(past(histories[row["id"]]), policy, row, now)["wake_at"]
+    return {"wake_at": None if wake_at is not None and wake_at < now else wake_at}
 
 
 # -- what was promised ---------------------------------------------------------------------------
@@ -96,7 +112,8 @@ def _marks(
         return [], {}
     policy = promises.kept(connection, row["promise"])
     found = past(history)
-    marks = due_marks(found, policy, now)
+    planned = read_marks(found.turns, policy)
+    marks = due_marks(found, planned, now)
     if not marks:
         return [], {}
     after: dict[str, Any] = dict(row)
@@ -107,7 +124,7 @@ def _marks(
         after |= what.sets
     # Marks move no clock, so that the history need not be read again.
     told = Past(found.turns, found.told | {mark.key for mark in marks})
-    changed = {**columns(told, policy, after, now), "changed_at": now}
+    changed = {**columns(told, policy, after, now, planned), "changed_at": now}
     changed |= {name: after[name] for name in ("state", "assignee", "team")}
     return happened, changed
 

@@ -56,22 +56,34 @@ def receive(
     telling: Telling,
 ) -> int:
     """Open a ticket for what another tool calls in; the same message again finds the first one."""
+    known = heard(connection, name, message_id)
+    if known is not None:
+        return known
+    row = _open(connection, call, f"{INBOUND}{name}", now, telling)
+    remember(connection, name, message_id, row["id"], now)
+    return int(row["number"])
+
+
+def heard(connection: Connection, name: str, message_id: str) -> int | None:
+    """Return the number of the ticket a call was about if it was taken before."""
     mine = (inbound_messages.c.name == name) & (inbound_messages.c.message_id == message_id)
     before = select(tickets.c.number).join(
         inbound_messages, inbound_messages.c.ticket_id == tickets.c.id
     )
-    known = connection.execute(before.where(mine)).scalar()
-    if known is not None:
-        return int(known)
+    return connection.execute(before.where(mine)).scalar()
+
+
+def remember(
+    connection: Connection, name: str, message_id: str, ticket_id: str, now: datetime
+) -> None:
+    """Keep that a call was taken, and forget those too old to be made again."""
     old = inbound_messages.c.received_at < now - REMEMBERED
     connection.execute(delete(inbound_messages).where(old))
-    row = _open(connection, call, f"{INBOUND}{name}", now, telling)
     connection.execute(
         insert(inbound_messages).values(
-            name=name, message_id=message_id, ticket_id=row["id"], received_at=now
+            name=name, message_id=message_id, ticket_id=ticket_id, received_at=now
         )
     )
-    return int(row["number"])
 
 
 def find_place(connection: Connection, client: str, site: str, *, allowed: Clients) -> Place:

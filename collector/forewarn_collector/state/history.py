@@ -157,15 +157,30 @@ def past(events: Sequence[RowMapping]) -> Past:
     return Past(turns, frozenset(told))
 
 
-def due_marks(found: Past, policy: Policy, now: datetime) -> list[Mark]:
-    """Return the marks that are reached and not told, the earliest first."""
-    marks = read_marks(found.turns, policy)
+def due_marks(found: Past, marks: Sequence[Mark], now: datetime) -> list[Mark]:
+    """Return the marks of a ticket that are reached and not told, the earliest first."""
     return [mark for mark in marks if mark.at < now and mark.key not in found.told]
 
 
-def columns(found: Past, policy: Policy, row: Row, now: datetime) -> dict[str, Any]:
-    """Return the columns of the row that follow from a ticket's history."""
-    return _columns(found.turns, found.told, policy, deadline(row), now)
+def columns(
+    found: Past, policy: Policy, row: Row, now: datetime, marks: Sequence[Mark] | None = None
+) -> dict[str, Any]:
+    """Return the columns of the row that follow from a ticket's history.
+
+    `marks` are those of `read_marks`, where they were reckoned already.
+    """
+    clocks = {clock.name: clock for clock in read_clocks(found.turns, policy, now)}
+    response, resolution = clocks.get(ClockName.RESPONSE), clocks.get(ClockName.RESOLUTION)
+    reached = read_marks(found.turns, policy) if marks is None else marks
+    moments = [mark.at for mark in reached if mark.key not in found.told]
+    until = deadline(row)
+    moments += [] if until is None else [until]
+    return {
+        "clocks": write_clocks(list(clocks.values()), now),
+        "response_due_at": None if response is None else response.due_at,
+        "resolution_due_at": None if resolution is None else resolution.due_at,
+        "wake_at": min(moments, default=None),
+    }
 
 
 def deadline(row: Row) -> datetime | None:
@@ -208,7 +223,7 @@ def _follow(connection: Connection, before: Row, after: Row, now: datetime) -> d
 
 def _overtake(connection: Connection, row: Row, found: Past, policy: Policy, now: datetime) -> Past:
     """Say once what another priority finds passed already, instead of telling each mark of it."""
-    passed = due_marks(found, policy, now)
+    passed = due_marks(found, read_marks(found.turns, policy), now)
     if not passed:
         return found
     breached = [str(mark.clock) for mark in passed if mark.kind is MarkKind.BREACH]
@@ -216,22 +231,3 @@ def _overtake(connection: Connection, row: Row, found: Past, policy: Policy, now
     data = {"priority": row["priority"], "breached": breached, "marks": keys}
     record(connection, row, event(_OVERTAKEN, data), actor=ACTOR, now=now)
     return Past(found.turns, found.told | set(keys))
-
-
-def _columns(
-    turns: Sequence[Turn],
-    told: frozenset[str],
-    policy: Policy,
-    until: datetime | None,
-    now: datetime,
-) -> dict[str, Any]:
-    clocks = {clock.name: clock for clock in read_clocks(turns, policy, now)}
-    response, resolution = clocks.get(ClockName.RESPONSE), clocks.get(ClockName.RESOLUTION)
-    moments = [mark.at for mark in read_marks(turns, policy) if mark.key not in told]
-    moments += [] if until is None else [until]
-    return {
-        "clocks": write_clocks(list(clocks.values()), now),
-        "response_due_at": None if response is None else response.due_at,
-        "resolution_due_at": None if resolution is None else resolution.due_at,
-        "wake_at": min(moments, default=None),
-    }

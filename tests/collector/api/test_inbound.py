@@ -111,3 +111,67 @@ def test_a_client_that_is_gone_is_told_as_such(caller: Any) -> None:
     caller.inbound = {"phone": InboundTable.model_validate({**PHONE, "client": "gone"})}
     answer = call(caller, {"title": "x"})
     assert (answer.status_code, "client 'gone'" in answer.json()["error"]) == (409, True)
+
+
+class TestAnswers:
+    """What another system says of a ticket it was told of."""
+
+    @pytest.fixture
+    def world(self, world: Any) -> Any:
+        table = {**PHONE, "destination": "desk"}
+        world.inbound = {"phone": InboundTable.model_validate(table)}
+        return world
+
+    def opened(self, world: Any) -> Any:
+        number = call(world, {"title": "The printer is out"}, message_id="open").json()["number"]
+        return self.ticket(world, number)
+
+    def ticket(self, world: Any, number: int) -> Any:
+        from forewarn_collector.state.tickets import get
+
+        with world.database.read() as connection:
+            return get(connection, number, clients=None)
+
+    def test_it_is_acknowledged_noted_and_resolved_once_each(self, world: Any) -> None:
+        ticket = self.opened(world)
+        said = {"progress": "acknowledged", "assignee": "alice", "text": "On my way."}
+        for _ in range(2):
+            answer = call(world, {"answer": {"key": ticket.key, **said}}, message_id="2")
+            assert (answer.status_code, answer.json()) == (200, {"number": ticket.number})
+        done = {"answer": {"key": ticket.key, "progress": "resolved"}}
+        assert call(world, done, message_id="3").status_code == 200
+        after = self.ticket(world, ticket.number)
+        kinds = [one.kind for one in after.events if one.actor == "destination:desk"]
+        assert kinds == ["note", "assigned", "acknowledged", "resolved", "closed"]
+        assert (after.state, after.assignee) == ("closed", "alice")
+
+    def test_a_ticket_of_another_client_is_not_found(self, world: Any) -> None:
+        ticket = self.opened(world)
+        world.inbound = {
+            "phone": InboundTable.model_validate(
+                {**PHONE, "destination": "desk", "client": "globex"}
+            )
+        }
+        answer = call(world, {"answer": {"key": ticket.key, "progress": "resolved"}})
+        assert answer.status_code == 409
+        assert self.ticket(world, ticket.number).state == "new"
+
+    def test_who_names_no_destination_only_opens(self, world: Any) -> None:
+        ticket = self.opened(world)
+        world.inbound = {"phone": InboundTable.model_validate(PHONE)}
+        answer = call(world, {"answer": {"key": ticket.key, "progress": "resolved"}})
+        assert (answer.status_code, "names no destination" in answer.text) == (409, True)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            None,
+            {},
+            {"key": "k", "reference": "1"},
+            {"key": "k", "progress": "done"},
+            {"key": "k", "who": "x"},
+            {"key": "k", "assignee": "a\u0000"},
+        ],
+    )
+    def test_an_answer_that_makes_no_sense_is_told_so(self, world: Any, said: object) -> None:
+        assert call(world, {"answer": said}).status_code == 422

@@ -385,3 +385,25 @@ def test_a_ticket_is_what_its_events_say(
         assert len(told) == len(set(told)), "no mark is told twice"
         closes = line.kinds().count("ticket.closed")
         assert closes == sum(event["kind"] in ("closed", "cancelled") for event in events)
+
+
+def test_a_pass_that_took_long_leaves_the_rest_to_the_next(firing: Line) -> None:
+    """However many promises break at once, others get their turn; nothing is left for good."""
+    later = firing.at + timedelta(days=30)
+    spent = iter([0.0, 2.0])
+    none = attend_all(
+        firing.database, later, firing.telling, enough_seconds=1.0, elapsed=lambda: next(spent)
+    )
+    assert none.tickets == 0
+    assert attend_all(firing.database, later, firing.telling).marks > 0
+
+
+def test_a_ticket_with_nothing_to_be_done_is_not_due_for_ever(firing: Line) -> None:
+    from sqlalchemy import update
+
+    from forewarn_collector.state.tables import tickets
+
+    with firing.database.write() as connection:
+        connection.execute(update(tickets).values(wake_at=firing.at - timedelta(seconds=1)))
+    assert attend_all(firing.database, firing.at, firing.telling).tickets == 1
+    assert attend_all(firing.database, firing.at, firing.telling).tickets == 0
