@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from tests.collector.engine.line import FREE, GIB, START, USED, Line, microseconds
 
-from forewarn_collector.state.database import open_sqlite
+from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import KnownHost, insert_host, place
 from forewarn_collector.state.tables import episodes, metadata, outbox, ticket_events, tickets
 
@@ -22,6 +22,15 @@ def fleet(directory: Path, count: int, sites: int) -> Iterator[Line]:
     """Make a collector with so many hosts, spread over sites of as many clients."""
     database = open_sqlite(directory / "state.sqlite")
     metadata.create_all(database.engine)
+    fill(database, count, sites)
+    try:
+        yield Line(database)
+    finally:
+        database.close()
+
+
+def fill(database: Database, count: int, sites: int) -> None:
+    """Enrol so many hosts."""
     with database.write() as connection:
         places = [place(connection, f"client{n}", "hq", START) for n in range(sites)]
         for number in range(1, count + 1):
@@ -36,10 +45,6 @@ def fleet(directory: Path, count: int, sites: int) -> Iterator[Line]:
                 system="linux",
             )
             insert_host(connection, host, START)
-    try:
-        yield Line(database)
-    finally:
-        database.close()
 
 
 def read_all(line: Line, used: float, count: int) -> None:
@@ -56,9 +61,9 @@ def read_all(line: Line, used: float, count: int) -> None:
     line.store.heard.update(dict.fromkeys(range(1, count + 1), now))
 
 
-def everything(line: Line) -> list[list[tuple[object, ...]]]:
+def everything(database: Database) -> list[list[tuple[object, ...]]]:
     """Return every ticket, episode, event and message, whole."""
-    with line.database.read() as connection:
+    with database.read() as connection:
         return [
             [tuple(row) for row in connection.execute(select(table).order_by(table.c.id))]
             for table in (tickets, episodes, ticket_events, outbox)
@@ -73,7 +78,7 @@ def test_a_hundred_restarts_with_500_firing_episodes_change_no_ticket(tmp_path: 
             line.wait(minutes=5)
             read_all(line, 0.93, count)
             line.pass_()
-        before = everything(line)
+        before = everything(line.database)
         assert [len(rows) for rows in before] == [count] * 4
         for turn in range(100):
             line.restart()
@@ -82,7 +87,7 @@ def test_a_hundred_restarts_with_500_firing_episodes_change_no_ticket(tmp_path: 
                 read_all(line, 0.93, count)
             line.pass_()
             assert len(line.engine._held) == count
-        assert everything(line) == before
+        assert everything(line.database) == before
         for _ in range(4):
             line.wait(minutes=5)
             read_all(line, 0.5, count)
