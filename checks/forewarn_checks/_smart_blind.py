@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from forewarn_checks._smart_drives import Drive, clean
+from forewarn_checks._smart_health import kind
 from forewarn_checks.linux import drives as on_linux
 from forewarn_checks.windows import drives as on_windows
 
@@ -31,6 +32,7 @@ class Sight:
     drive: str
     model: str
     reason: str
+    kind: str = "unknown"
 
 
 def known_drives() -> Known:
@@ -48,7 +50,8 @@ def sights(drives: Iterable[Drive], known: Known) -> Iterator[Sight]:
     for drive in drives:
         shown = _shown(drive.device.name, known)
         if drive.state == "ok":
-            yield Sight(drive.id, clean(drive.report.model) or "unknown", READ)
+            model = clean(drive.report.model) or "unknown"
+            yield Sight(drive.id, model, READ, kind(drive.report))
         elif is_volume(drive, known):
             continue
         elif drive.state in _WORTH_MENDING or (shown and _is_behind_a_bridge(drive)):

@@ -140,7 +140,7 @@ def _blind(sight: Sight) -> Sample:
         sight.reason != READ,
         drive=sight.drive,
         model=sight.model,
-        type="unknown",
+        type=sight.kind,
         reason=sight.reason,
     )
 

@@ -129,29 +129,31 @@ class _Layout:
     def _part(
         self, name: tuple[str, ...], readings: Sequence[LatestReading], metrics: Sequence[Metric]
     ) -> Part:
+        common = self._common(readings) if any(name) else {}
         cells = tuple(
-            tuple(self._shown(metric, one) for one in readings if one.metric == metric.name)
+            tuple(self._shown(metric, one, common) for one in readings if one.metric == metric.name)
             for metric in metrics
         )
-        return Part(" ".join(name), self._about(readings) if any(name) else "", cells)
+        return Part(" ".join(name), " · ".join(common.values()), cells)
 
     def _component(self, reading: LatestReading) -> tuple[str, ...]:
         return tuple(reading.labels.get(label, "") for label in self.check.component.labels)
 
-    def _about(self, readings: Sequence[LatestReading]) -> str:
-        """Return the labels that are the same in all readings of the component."""
-        found: dict[str, set[str]] = {}
-        for reading in readings:
-            for label, value in reading.labels.items():
-                if label not in self.check.component.labels:
-                    found.setdefault(label, set()).add(value)
-        return " · ".join(next(iter(values)) for values in found.values() if len(values) == 1)
+    def _common(self, readings: Sequence[LatestReading]) -> Mapping[str, str]:
+        """Return the labels that all readings of the component have, and have alike."""
+        first, *others = (reading.labels for reading in readings)
+        return {
+            label: value
+            for label, value in first.items()
+            if label not in self.check.component.labels
+            and all(other.get(label) == value for other in others)
+        }
 
-    def _shown(self, metric: Metric, reading: LatestReading) -> Shown:
+    def _shown(self, metric: Metric, reading: LatestReading, common: Mapping[str, str]) -> Shown:
         drawn = {panel.metric.name: panel.drawn_as for panel in self.check.panels}.get(metric.name)
         bar = drawn == "bar" and metric.unit is Unit.RATIO
-        own = self.check.component.labels
-        extra = "" if own else " ".join(reading.labels.values())
+        said = {*self.check.component.labels, *common}
+        extra = " ".join(value for label, value in reading.labels.items() if label not in said)
         text = write_value(reading.value, metric.unit)
         if drawn == "state":
             text = "yes" if reading.value else "no"
