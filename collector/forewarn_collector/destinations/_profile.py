@@ -157,7 +157,7 @@ class Profile(_Part):
     tells the same thing under the same key again and again; others find before they create.
     """
 
-    kind: str = Field(pattern=r"^[a-z_]+$")
+    kind: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     name: str
     proven: str = ""
     help: str

@@ -74,6 +74,25 @@ class House:
             return len(self._redmine("fw-"))
         return len(self._alerts(""))
 
+    def take(self, kind: str, number: str) -> None:
+        """Do as a person there does who takes a ticket."""
+        change = {"Status": "open", "Owner": "root"}
+        self._change(kind, number, change, {"status_id": 2, "assigned_to_id": 1})
+
+    def resolve(self, kind: str, number: str) -> None:
+        """Do as a person there does who is done with it."""
+        self._change(kind, number, {"Status": "resolved"}, {"status_id": 5})
+
+    def _change(self, kind: str, number: str, rt: dict[str, Any], redmine: dict[str, Any]) -> None:
+        if kind == "rt":
+            url, auth = f"{self.rt}/REST/2.0/ticket/{number}", ("root", PASSWORD)
+            httpx.put(url, json=rt, auth=auth, timeout=60).raise_for_status()
+            return
+        headers = {"x-redmine-api-key": self.redmine_key}
+        url = f"{self.redmine}/issues/{number}.json"
+        told = httpx.put(url, json={"issue": redmine}, headers=headers, timeout=60)
+        told.raise_for_status()
+
     def _rt(self, tag: str, *, count_comments: bool) -> list[Seen]:
         with httpx.Client(base_url=self.rt, auth=("root", PASSWORD), timeout=60) as http:
             found: list[Seen] = []

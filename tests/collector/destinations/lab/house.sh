@@ -47,8 +47,10 @@ Redmine::DefaultData::Loader.load('en') if Redmine::DefaultData::Loader.no_data?
 user = User.find_by_login('admin')
 user.update_columns(must_change_passwd: false)
 key = Token.where(user_id: user.id, action: 'api').first || Token.create!(user: user, action: 'api')
-Project.find_by_identifier('lab') ||
+lab = Project.find_by_identifier('lab') ||
   Project.create!(name: 'Lab', identifier: 'lab', trackers: Tracker.all.to_a)
+# Only who is a member can be given work.
+Member.create!(project: lab, principal: user, roles: [Role.givable.first]) if lab.members.empty?
 File.write('/root/redmine.key', key.value)
 RUBY
 inside sh -c 'cd /usr/share/redmine && rails runner /root/prepare.rb' || exit 5

@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 from sqlalchemy import select
-from tests.collector.destinations.lab.house import House, house
+from tests.collector.destinations.lab.house import House
 from tests.collector.destinations.lab.mischief import (
     DOUBLED,
     LATE,
@@ -37,12 +37,6 @@ TICKETS = 200
 ODDS = {LOST_ANSWER: 0.08, LOST_REQUEST: 0.04, DOUBLED: 0.08, LATE: 0.05, SLOW: 0.05}
 
 
-@pytest.fixture(scope="module")
-def systems() -> Iterator[House]:
-    with house() as made:
-        yield made
-
-
 class Told:
     """A collector that tells one real system, through a proxy of ours."""
 
@@ -57,7 +51,7 @@ class Told:
         )
         line.telling = Telling((kind,), "https://monitor.example.com/tickets/")
         line.restart()
-        self.courier = Courier(line.database, [entry], dice=lambda: 0.0)
+        self.courier = Courier(line.database, [entry], dice=lambda: 0.0, telling=line.telling)
 
     def __enter__(self) -> Self:
         return self
