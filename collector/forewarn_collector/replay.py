@@ -5,7 +5,7 @@ What is not replayed: what people do (tickets acknowledged, silenced), and what 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,19 @@ from forewarn_collector.rounds import Rounds
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.evidence import gather
 from forewarn_collector.rules.kind import AlertState
-from forewarn_collector.rules.step import EventKind
+from forewarn_collector.rules.step import Event, EventKind
 from forewarn_collector.rules.tally import Remembered
 from forewarn_collector.samples import Points, Shape
 from forewarn_collector.samples.memory import Memory
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.hosts import KnownHost
+from forewarn_collector.suppression.dependency import hold_of
+from forewarn_collector.suppression.holding import Act, Held, Met, let_go, meet
+from forewarn_collector.suppression.holds import Hold, Holds
 from forewarn_collector.track_record import Ledger
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 COMING_BACK = timedelta(minutes=5) // timedelta(microseconds=1)
 
 
@@ -65,8 +70,11 @@ class Replay:
     downtimes: list[tuple[int, int]] = field(default_factory=list)
     since: int | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    holds: Holds = field(default_factory=Holds)
     _held: dict[AlertId, AlertRow] = field(default_factory=dict)
     _open: dict[AlertId, Replayed] = field(default_factory=dict)
+    _told: dict[AlertId, Severity] = field(default_factory=dict)
+    _back: dict[AlertId, Held] = field(default_factory=dict)
     _counters: dict[tuple[int, str, str], Remembered] = field(default_factory=dict)
     _memory: Memory = field(default_factory=Memory)
     _rounds: Rounds = field(init=False)
@@ -119,17 +127,18 @@ class Replay:
         np.maximum.at(newest, points.host, points.received)
         for host in np.flatnonzero(newest >= 0).tolist():
             self.heard[host] = max(self.heard.get(host, 0), int(newest[host]))
-        judgement = Judgement(self._held, now)
+        judgement = self._judgement(now)
         self._rounds.judge(judgement, points, self.shapes)
         self._take(judgement)
         self._rounds.settle()
 
     def listen(self, now: int) -> None:
         """Judge who is silent, and what went stale."""
-        judgement = Judgement(self._held, now)
+        judgement = self._judgement(now)
         self._rounds.listen(judgement, self.heard, self.downtimes, self._unheard())
         forgotten = self._rounds.sweep(judgement)
         self._take(judgement)
+        self._let_go(judgement)
         for alert_id in forgotten:
             self._held.pop(alert_id, None)
 
@@ -154,7 +163,7 @@ class Replay:
     def _take(self, judgement: Judgement) -> None:
         """Remember what the engine would write."""
         for happening in sorted(judgement.happenings, key=lambda one: one.event.at):
-            self._happened(happening)
+            self._meet(judgement, happening)
         for alert_id, row in judgement.changed.items():
             if alert_id in self._open:
                 self._open[alert_id].flaps = row.alert.flaps
@@ -168,16 +177,55 @@ class Replay:
         for counter in judgement.counted:
             self._counters[counter.host, counter.component, counter.metric] = counter
 
-    def _happened(self, happening: Happening) -> None:
+    def _judgement(self, now: int) -> Judgement:
+        self.holds.turn(_EPOCH + now * _MICROSECOND)
+        return Judgement(self._held, now)
+
+    def _meet(self, judgement: Judgement, happening: Happening) -> None:
+        """Tell of an event, or hold it back, as the engine would."""
+        row = happening.row
+        alert_id = (row.host_number, row.component, row.rule)
+        hold = self._hold_of(judgement, row, happening.host)
+        met = meet(happening.event, self._told.get(alert_id), self._back.get(alert_id), hold)
+        self._hold_back(alert_id, met)
+        self._happened(met.act, happening)
+
+    def _let_go(self, judgement: Judgement) -> None:
+        """Tell of what was held and still is so."""
+        for alert_id, held in list(self._back.items()):
+            row, host = judgement.row(alert_id), self.hosts.get(alert_id[0])
+            if row is None or host is None:
+                continue
+            met = let_go(held, row.alert, self._hold_of(judgement, row, host))
+            self._hold_back(alert_id, met)
+            if met.act is not Act.NOTHING:
+                kind = EventKind.OPENED if met.act is Act.OPEN else EventKind.CHANGED
+                event = Event(kind, judgement.now, row.alert.severity, row.alert.value)
+                booked = self._rounds.effective(row.rule, host)
+                self._happened(met.act, Happening(row, host, booked, event))
+                self._held[alert_id] = replace(row, episode_id="replayed")
+
+    def _hold_of(self, judgement: Judgement, row: AlertRow, host: KnownHost) -> Hold | None:
+        return hold_of(self.holds, judgement, row, host)
+
+    def _hold_back(self, alert_id: AlertId, met: Met) -> None:
+        if met.held is None:
+            self._back.pop(alert_id, None)
+        else:
+            self._back[alert_id] = met.held
+
+    def _happened(self, act: Act, happening: Happening) -> None:
         row, event = happening.row, happening.event
         alert_id = (row.host_number, row.component, row.rule)
-        if event.kind is EventKind.CLOSED:
+        if act in (Act.NOTHING, Act.NOTE):
+            return
+        if act is Act.CLOSE:
+            del self._told[alert_id]
             ended = self._open.pop(alert_id)
             ended.closed_at, ended.flaps = event.at, row.alert.flaps
             return
-        if event.kind is EventKind.FLAPPING:
-            return
-        if event.kind is EventKind.CHANGED:
+        self._told[alert_id] = event.severity
+        if act is Act.CHANGE:
             standing = self._open[alert_id]
             standing.severity = max(standing.severity, event.severity, key=lambda one: one.rank)
             return

@@ -10,7 +10,9 @@
 Times count from the first reading.  Only the rules named under `expect` are judged.  Events:
 ``gap`` (no readings are made), ``offline`` (made, and sent all at once afterwards), ``late`` (sent
 `by` later), ``skew`` (the host's clock is wrong by `by`, ``"-3h"`` for behind; nothing may come of
-it but `ClockWrong`), ``restart`` (of the collector, away for `for`).
+it but `ClockWrong`), ``restart`` (of the collector, away for `for`), ``maintenance`` (what begins
+is held until ten minutes after it, and opens then if it still fires), ``silence`` (the same for one
+`rule`, or all, without those ten minutes).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +32,11 @@ from pydantic import (
 )
 
 from forewarn_checks.base import Severity
-from forewarn_collector.rules.book import BadRule, Declared, RuleBook, declared, meant
+from forewarn_collector.rules.book import BadRule, Declared, RuleBook, declared
 from forewarn_collector.rules.change import Duration, RuleChange
 from forewarn_collector.rules.change import duration as _positive
 from forewarn_collector.rules.notation import parse_series
+from forewarn_collector.scopes import meant
 from forewarn_collector.toml_file import TomlFile, read_toml
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
@@ -73,10 +76,11 @@ class Event(_Table):
     """Something that happens to the line between host and collector, or to either."""
 
     at: Duration
-    do: Literal["gap", "offline", "late", "skew", "restart"]
+    do: Literal["gap", "offline", "late", "skew", "restart", "maintenance", "silence"]
     for_: Duration = Field(default=timedelta(0), alias="for")
     by: Signed = timedelta(0)
     host: str | None = None
+    rule: str = ""
 
 
 class Expectation(_Table):

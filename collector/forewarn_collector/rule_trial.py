@@ -14,7 +14,10 @@ from forewarn_collector.rule_tests import START, Case, Expectation
 from forewarn_collector.rules.notation import parse_series
 from forewarn_collector.rules.own import AHEAD, BEHIND, CLOCK_ERROR
 from forewarn_collector.samples import Points, Shape
+from forewarn_collector.selector import parse
 from forewarn_collector.state.hosts import KnownHost
+from forewarn_collector.suppression.holds import Holds
+from forewarn_collector.suppression.windows import Scope, Silence, Window
 
 _MICROSECOND = timedelta(microseconds=1)
 _START = microseconds(START)
@@ -71,7 +74,7 @@ def play(case: Case) -> Replay:
     readings = list(_arrivals(case, names, shapes))
     readings += _clocks(case, names, shapes, readings)
     arrivals = sorted(readings, key=lambda one: (one.received, one.at))
-    replay = Replay(case.book, hosts, shapes, since=_START)
+    replay = Replay(case.book, hosts, shapes, since=_START, holds=_holds(case))
     restarts = sorted(
         (_START + event.at // _MICROSECOND, _START + (event.at + event.for_) // _MICROSECOND)
         for event in case.test.events
@@ -84,6 +87,30 @@ def play(case: Case) -> Replay:
             replay.receive(_points(group, now), now)
         replay.listen(now)
     return replay
+
+
+def _holds(case: Case) -> Holds:
+    """Return the windows and silences of a test."""
+    windows, silences = [], []
+    for number, event in enumerate(case.test.events):
+        name = "" if event.host is None else f'host:"{event.host}"'
+        scope, begins = Scope(None, parse(name)), START + event.at
+        ends, why = begins + event.for_, case.test.name
+        if event.do == "maintenance":
+            window = Window(id=str(number), scope=scope, reason=why, starts=begins, ends=ends)
+            windows.append(window)
+        elif event.do == "silence":
+            silences.append(
+                Silence(
+                    id=str(number),
+                    scope=scope,
+                    reason=why,
+                    starts=begins,
+                    expires=ends,
+                    rule=event.rule,
+                )
+            )
+    return Holds(windows, silences)
 
 
 def _arrivals(case: Case, names: list[str], shapes: list[Shape]) -> Iterator[_Arrival]:

@@ -11,12 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from forewarn_checks.base import Component
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.judgement import AlertId, Happening, Judgement
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.kind import AlertState
-from forewarn_collector.rules.together import HOST_SILENT, SITE_SILENT
 from forewarn_collector.selector import parse
 from forewarn_collector.state import held as kept
 from forewarn_collector.state import suppression
@@ -24,13 +22,10 @@ from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.held import HeldRow
 from forewarn_collector.state.hosts import KnownHost
+from forewarn_collector.suppression.dependency import hold_of
 from forewarn_collector.suppression.holding import Act, Held, Met, Outcome, let_go, meet
 from forewarn_collector.suppression.holds import Hold, Holds
-from forewarn_collector.suppression.windows import Cause
 
-_ALONE = (HOST_SILENT, SITE_SILENT)
-"""While either fires nothing current is known of its host: its other rules are held."""
-_SILENT_COMPONENT = Component("host").name({})
 _LOOK_AGAIN = timedelta(hours=1)
 
 HostOf = Callable[[int], KnownHost | None]
@@ -102,14 +97,7 @@ class Withholding:
 
     def hold_of(self, judgement: Judgement, row: AlertRow, host: KnownHost) -> Hold | None:
         """Return what holds an alert back now, or None."""
-        hold = self._holds.of(host, row.rule, row.component)
-        if hold is not None or row.rule in _ALONE:
-            return hold
-        for rule in _ALONE:
-            silent = judgement.row((row.host_number, _SILENT_COMPONENT, rule))
-            if silent is not None and silent.alert.stands:
-                return Hold(Cause.DEPENDENCY, "", f"nothing is heard of the host ({rule})", None)
-        return None
+        return hold_of(self._holds, judgement, row, host)
 
     def meet(
         self,
