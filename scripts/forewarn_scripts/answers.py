@@ -4,7 +4,7 @@ What is not known here is ignored, so that the command may be older than its col
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -395,3 +395,46 @@ class SilenceList(Answer):
     """Silences."""
 
     silences: tuple[SilenceLine, ...]
+
+
+class Prevented(Answer):
+    """A ticket that was seen to before the level that was forecast was reached."""
+
+    number: int
+    title: str
+    host: str
+    forecast_due: str
+    days_bought: float | None
+
+
+class PromiseKept(Answer):
+    """How often a promise was kept."""
+
+    met: int
+    breached: int
+    share: float | None
+
+
+class PeriodReport(Answer):
+    """What was done over some days."""
+
+    client: str
+    first: date
+    last: date
+    zone: str
+    hosts: int
+    opened: int
+    closed: int
+    open_now: int
+    false_alarms: int
+    raised_by_rule: Mapping[str, int]
+    forecast: int
+    reached: int
+    prevented: tuple[Prevented, ...]
+    prevented_count: int
+    days_bought: float
+    response: PromiseKept
+    resolution: PromiseKept
+    labour_minutes: int
+    parts_cost: tuple[str, ...]
+    patch_alerts_now: int

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from forewarn_scripts import credentials
 from forewarn_scripts.answers import HostPage
 from forewarn_scripts.client import BadRequest, Collector, NotFound, read
+from forewarn_scripts.exits import TROUBLE
+from forewarn_scripts.terminal import fail, note
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="A host's name or id.")]
@@ -35,6 +38,15 @@ def host_id(collector: Collector, which: str) -> str:
         alike = "; ".join(f"{h.id} at {h.client} / {h.site}" for h in page.hosts)
         raise BadRequest(f"several hosts are called {which!r}; give the id: {alike}")
     return page.hosts[0].id
+
+
+def save(path: Path, content: bytes) -> None:
+    """Write an answer to a file, or end the command with what is in the way."""
+    try:
+        path.write_bytes(content)
+    except OSError as failure:
+        fail(f"cannot write {path}: {failure.strerror}", TROUBLE)
+    note(f"wrote {path}, {len(content) // 1000 + 1} kB")
 
 
 def given(text: str) -> str:

@@ -17,8 +17,8 @@ import typer
 from pydantic import JsonValue
 
 from forewarn_scripts import credentials, host_commands, quiet, remote, shown, ticket_commands
-from forewarn_scripts.answers import HostLine, LoginKey, Me, Page, Ticket
-from forewarn_scripts.asking import AsJson, here
+from forewarn_scripts.answers import HostLine, LoginKey, Me, Page, PeriodReport, Ticket
+from forewarn_scripts.asking import AsJson, here, save
 from forewarn_scripts.client import (
     Collector,
     check_address,
@@ -180,6 +180,43 @@ def tickets(
     print_out(shown.tickets_table(lines, datetime.now(UTC)))
     if pages.next:
         note(f"there are more; show them with --limit {limit * 10}")
+
+
+@app.command()
+@tells_trouble
+def report(
+    client: Annotated[
+        str, typer.Option(help="Of this client.", show_default="all that you may see")
+    ] = "",
+    first: Annotated[
+        str, typer.Option("--from", metavar="DAY", help="First day, like 2026-11-01.")
+    ] = "",
+    last: Annotated[
+        str, typer.Option("--to", metavar="DAY", help="Last day, itself included.")
+    ] = "",
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write it as PDF.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write it as a page.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what was done over some days: prevented, promised and kept, spent; by default 30."""
+    given = {"client": client, "from": first, "to": last}
+    asked = {name: value for name, value in given.items() if value}
+    with here() as collector, working("counting"):
+        if pdf is not None:
+            save(pdf, collector.page("/report.pdf", **asked))
+        if html is not None:
+            save(html, collector.page("/report.html", **asked))
+        body = collector.get("/report", **asked) if as_json or not (pdf or html) else None
+    if body is None:
+        return
+    if as_json:
+        print_json(json.loads(body))
+    else:
+        print_out(shown.period_whole(read(PeriodReport, body)))
 
 
 # -- asking --------------------------------------------------------------------------------------

@@ -96,6 +96,10 @@ class Collector:
         """Return the body of an answer, which is JSON.  Raises AskError."""
         return self._ask("GET", path, params=params)
 
+    def page(self, path: str, **params: str | int) -> bytes:
+        """Return a page or file that people can open, too.  Raises AskError."""
+        return self._ask("GET", path, params=params, prefix="")
+
     def post(self, path: str, **body: JsonValue) -> bytes:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("POST", path, json=body or None)
@@ -115,9 +119,10 @@ class Collector:
         *,
         params: Params | None = None,
         json: Mapping[str, JsonValue] | None = None,
+        prefix: str = "/api/v1",
     ) -> bytes:
         try:
-            answer = self._http.request(method, f"/api/v1{path}", params=params, json=json)
+            answer = self._http.request(method, f"{prefix}{path}", params=params, json=json)
         except httpx.HTTPError as failure:
             raise _not_reached(self._url, failure) from None
         if answer.is_success:

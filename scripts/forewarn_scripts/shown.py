@@ -19,6 +19,8 @@ from forewarn_scripts.answers import (
     Host,
     HostLine,
     LineChange,
+    PeriodReport,
+    PromiseKept,
     Reading,
     Ticket,
 )
@@ -82,7 +84,10 @@ def host_whole(host: Host, now: datetime) -> RenderableType:
         ("last seen", ago(host.last_seen, now)),
         ("clock", _clock_error(host.clock_ahead_seconds)),
     )
-    parts: list[RenderableType] = [Text.assemble(_text(host.name), "  ", _word(_health(host))), head]
+    parts: list[RenderableType] = [
+        Text.assemble(_text(host.name), "  ", _word(_health(host))),
+        head,
+    ]
     if host.alerts:
         parts += ["", _title("Alerts"), _alerts(host.alerts, now)]
     checks = _table("CHECK", "OUTCOME", "WHEN", "WHAT IT SAID")
@@ -121,9 +126,7 @@ def changes_table(changes: Iterable[AssetChange]) -> Table:
     for one in changes:
         before, after = _fact(one.before) or "-", _fact(one.after) or "-"
         who = one.by or "the host"
-        table.add_row(
-            _text(when(one.at)), _text(one.name), _text(before), _text(after), _text(who)
-        )
+        table.add_row(_text(when(one.at)), _text(one.name), _text(before), _text(after), _text(who))
     return table
 
 
@@ -134,6 +137,41 @@ def imports_table(changes: Iterable[LineChange]) -> Table:
         row = (str(one.line), one.host, one.name, one.before or "-", one.after or "-")
         table.add_row(*(_text(cell) for cell in row))
     return table
+
+
+def period_whole(said: PeriodReport) -> RenderableType:
+    """Return what was done over some days."""
+    labour = f"{said.labour_minutes // 60} h {said.labour_minutes % 60} min"
+    head = _pairs(
+        ("days", f"{said.first} to {said.last}, {said.zone}"),
+        ("hosts", str(said.hosts)),
+        ("opened", str(said.opened)),
+        ("closed", f"{said.closed}, and {said.false_alarms} false alarms"),
+        ("open now", str(said.open_now)),
+        ("forecast", f"{said.forecast}: {said.prevented_count} prevented, {said.reached} reached"),
+        ("days bought", str(said.days_bought)),
+        ("response", _kept(said.response)),
+        ("resolution", _kept(said.resolution)),
+        ("labour", labour if said.labour_minutes else ""),
+        ("parts", " + ".join(said.parts_cost)),
+        ("raised by", ", ".join(f"{rule} {n}" for rule, n in said.raised_by_rule.items())),
+        ("patches", f"{said.patch_alerts_now} hosts behind now"),
+    )
+    parts: list[RenderableType] = [_title(said.client or "All clients"), head]
+    if said.prevented:
+        table = _table("TICKET", "HOST", "TITLE", "FORECAST FOR", "DAYS BOUGHT")
+        for one in said.prevented:
+            bought = "-" if one.days_bought is None else str(one.days_bought)
+            row = (f"#{one.number}", one.host, one.title, one.forecast_due[:10], bought)
+            table.add_row(*(_text(cell) for cell in row))
+        parts += ["", _title("Prevented"), table]
+    return Group(*parts)
+
+
+def _kept(kept: PromiseKept) -> str:
+    if kept.share is None:
+        return ""
+    return f"{kept.share:.1%} in time, {kept.met} of {kept.met + kept.breached}"
 
 
 def tickets_table(tickets: Iterable[Ticket], now: datetime) -> Table:

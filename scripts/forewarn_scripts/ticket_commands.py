@@ -2,13 +2,14 @@
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forewarn_scripts import shown
 from forewarn_scripts.answers import Ticket
-from forewarn_scripts.asking import AsJson, Number, Text, given, here, host_id
+from forewarn_scripts.asking import AsJson, Number, Text, given, here, host_id, save
 from forewarn_scripts.client import read
 from forewarn_scripts.exits import WRONG_USE
 from forewarn_scripts.terminal import fail, print_json, print_out, tells_trouble, working
@@ -101,6 +102,17 @@ def ticket_cancel(
     _change_ticket(number, "cancel", as_json=as_json, text=given(text))
 
 
+@app.command("accept")
+@tells_trouble
+def ticket_accept(
+    number: Number,
+    reason: Annotated[str, typer.Argument(help="Why; - reads it from standard input.")],
+    as_json: AsJson = False,
+) -> None:
+    """Accept the counters a ticket is about as they are: tell only if they grow."""
+    _change_ticket(number, "accept", as_json=as_json, text=given(reason))
+
+
 @app.command("priority")
 @tells_trouble
 def ticket_priority(
@@ -176,11 +188,22 @@ def ticket_cause(number: Number, text: Text, as_json: AsJson = False) -> None:
 
 @app.command("report")
 @tells_trouble
-def ticket_report(number: Number) -> None:
+def ticket_report(
+    number: Number,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Which one.", show_default="the latest")
+    ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write it as PDF instead.")
+    ] = None,
+) -> None:
     """Print the service report of a closed ticket, as JSON."""
+    asked = {} if version is None else {"version": version}
     with here() as collector, working("asking for the report"):
-        body = collector.get(f"/tickets/{number}/report")
-    print_json(json.loads(body))
+        if pdf is None:
+            print_json(json.loads(collector.get(f"/tickets/{number}/report", **asked)))
+        else:
+            save(pdf, collector.page(f"/tickets/{number}/report.pdf", **asked))
 
 
 def _change_ticket(number: int, action: str, *, as_json: bool, **said: str | int | None) -> None:

@@ -9,6 +9,7 @@ from forewarn_collector.api.assets import get_changes, post_assets
 from forewarn_collector.api.catalogue import get_checks
 from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.hosts import (
+    get_baselines,
     get_history,
     get_host,
     get_hosts,
@@ -17,6 +18,7 @@ from forewarn_collector.api.hosts import (
 )
 from forewarn_collector.api.inbound import receive
 from forewarn_collector.api.login import login
+from forewarn_collector.api.period import get_period
 from forewarn_collector.api.principal import Role
 from forewarn_collector.api.suppression import (
     delete_maintenance,
@@ -39,6 +41,7 @@ from forewarn_collector.api.tickets import (
     resolve_ticket,
 )
 from forewarn_collector.api.work import (
+    accept_ticket,
     cancel_ticket,
     explain_ticket,
     get_report,
@@ -69,6 +72,7 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/hosts/{{id}}", viewer, get_host)
     desk.api("PATCH", f"{PREFIX}/hosts/{{id}}", operator, patch_host)
     desk.api("POST", f"{PREFIX}/assets", operator, post_assets)
+    desk.api("GET", f"{PREFIX}/hosts/{{id}}/baselines", viewer, get_baselines)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/changes", viewer, get_changes)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/readings", viewer, get_readings)
     desk.api("GET", f"{PREFIX}/hosts/{{id}}/history", viewer, get_history)
@@ -85,6 +89,7 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/held", viewer, get_held)
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
     desk.api("POST", f"{PREFIX}/tickets", technician, post_ticket, status=201)
+    desk.api("GET", f"{PREFIX}/report", viewer, get_period)
     # Whoever calls here is known by the signature of the call.
     desk.api("POST", f"{PREFIX}/inbound/{{name}}", OPEN, receive)
     desk.api("GET", ticket, viewer, get_ticket)
@@ -96,6 +101,7 @@ def add(desk: Desk) -> None:
     desk.api("POST", f"{ticket}/priority", technician, prioritise_ticket)
     desk.api("POST", f"{ticket}/resolve", technician, resolve_ticket)
     desk.api("POST", f"{ticket}/cancel", technician, cancel_ticket)
+    desk.api("POST", f"{ticket}/accept", technician, accept_ticket)
     desk.api("POST", f"{ticket}/labour", technician, spend_on_ticket)
     desk.api("POST", f"{ticket}/parts", technician, use_part_on_ticket)
     desk.api("POST", f"{ticket}/root-cause", technician, explain_ticket)

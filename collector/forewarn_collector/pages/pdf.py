@@ -40,6 +40,11 @@ def make(page: str) -> bytes:
     return made
 
 
+def with_sheet(page: str) -> str:
+    """Return a page that stands alone, with the sheet for paper inside."""
+    return page.replace("</head>", f"<style>{_sheet('paper.css')}</style>\n</head>", 1)
+
+
 @cache
 def _sheet(name: str) -> str:
     return (files("forewarn_collector.pages") / "static" / name).read_text("utf-8")

@@ -10,6 +10,7 @@ from forewarn_collector.pages import (
     hosts,
     maintenance,
     new_ticket,
+    period,
     report,
     ticket_work,
     tickets,
@@ -46,4 +47,7 @@ def add(desk: Desk) -> None:
     desk.page("GET", "/silences", viewer, maintenance.get_silences)
     desk.page("POST", "/silences", technician, maintenance.post_silences)
     desk.page("POST", f"{silence}/end", technician, maintenance.post_silence_end)
+    desk.page("GET", "/report", viewer, period.get_period)
+    desk.page("GET", "/report.html", viewer, period.get_file)
+    desk.page("GET", "/report.pdf", viewer, period.get_pdf)
     desk.page("GET", "/checks", viewer, catalogue.get_checks)

@@ -153,3 +153,24 @@ def test_assets_are_set_one_by_one_and_from_a_table(
     history = shell.run("host", "show", "web1", "--history").stdout
     assert "warranty_until" in history
     assert "olga" in history
+
+
+def test_what_was_done_is_told_as_text_for_programs_and_as_files(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.login("--ca", str(shell.ca))
+    assert "days bought" in shell.run("report", "--client", "acorp").stdout
+    assert shell.json("report", "--client", "acorp")["hosts"] == 1
+    page = tmp_path / "report.html"
+    assert shell.run("report", "--html", str(page)).exit_code == 0
+    assert "<style>" in page.read_text()
+    assert shell.run("report", "--client", "globex").exit_code == 3
+    assert shell.run("report", "--from", "yesterday").exit_code == 2
+    shell.run("ticket", "labour", "1", "30", "on site")
+    shell.run("ticket", "part", "1", "Fan", "--cost", "9.90 EUR", "--quantity", "2")
+    shell.run("ticket", "cause", "1", "dust")
+    shell.run("ticket", "cancel", "1", "a test")
+    says = json.loads(shell.run("ticket", "report", "1").stdout)
+    assert (says["labour_minutes"], says["parts_cost"]) == (30, ["19.80 EUR"])
+    assert says["root_cause"] == "dust"
+    assert shell.run("ticket", "report", "1", "--version", "9").exit_code == 3

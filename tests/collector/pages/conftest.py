@@ -16,6 +16,13 @@ from forewarn_collector.api.app import operators_app
 from forewarn_collector.api.people import find_person, open_session
 from forewarn_collector.api.principal import Role
 
+try:
+    import weasyprint  # noqa: F401
+except (ImportError, OSError):  # not installed, or without Pango
+    CAN_PRINT = False
+else:
+    CAN_PRINT = True
+
 
 @dataclass
 class Visitor:

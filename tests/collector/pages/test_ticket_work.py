@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
-from tests.collector.pages.conftest import House, Visitor
+from tests.collector.pages.conftest import CAN_PRINT, House, Visitor
 
 from forewarn_collector.api.principal import Role
 from forewarn_collector.pages.clocks import clocks_of, span
@@ -180,7 +180,8 @@ def test_a_report_tells_times_of_the_site_and_each_version_stays(
 
 
 def test_a_report_is_a_pdf_where_the_extra_is_installed(house: House, ann: Visitor) -> None:
-    pytest.importorskip("weasyprint")
+    if not CAN_PRINT:
+        pytest.skip("needs the extra [pdf] and Pango")
     place = closed(house, ann)
     answer = ann.get(f"{place}/report.pdf")
     assert answer.status_code == 200
