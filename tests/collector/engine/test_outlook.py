@@ -27,7 +27,7 @@ from forewarn_collector.state import forecasts
 from forewarn_collector.state.tables import alerts
 from forewarn_collector.state.tables import forecasts as table
 from forewarn_collector.state.tickets import TicketState
-from forewarn_collector.track_record import Ledger
+from forewarn_collector.track_record import Coverage, Ledger
 
 LABELS = {"mountpoint": "/srv", "device": "/dev/sdb1", "fstype": "ext4"}
 ALONE = RuleBook(tuple(one for one in declared() if one.booked.name == "DiskWillFill"))
@@ -125,7 +125,7 @@ def test_dates_are_held_against_what_came(disk: Filesystem) -> None:
     assert found.waiting == 0
     assert found.share is not None
     assert found.share >= 0.8
-    assert elsewhere == forecasts.Coverage()
+    assert elsewhere == Coverage()
 
 
 def test_the_next_ticket_tells_how_past_dates_came_true(disk: Filesystem) -> None:
@@ -160,7 +160,7 @@ def test_dates_that_stand_are_listed_until_they_are_over(disk: Filesystem) -> No
     disk.past(15)
     disk.grow(1.0, 6)
     with disk.line.database.read() as connection:
-        host = disk.line.tickets()[0].host_id
+        host = disk.line.tickets()[0].host_id or ""
         (date,) = forecasts.standing(connection, host, disk.line.at)
         assert (date.rule, date.component) == ("DiskWillFill", "filesystem:/srv")
         assert date.earliest <= date.due_at <= date.latest
