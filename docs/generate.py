@@ -6,6 +6,7 @@ so that a declaration and its page cannot part.
 
 import sys
 from collections.abc import Callable, Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import typer
@@ -149,20 +150,27 @@ def destinations_page() -> str:
         "*Not yet proven* means: the profile follows the maker's reference and passes strict tests",
         "against an imitation, and nobody has run it against the real system; try it with",
         "`forewarn-collector destination test NAME` first.\n",
+        "Ticket systems are asked every 15 minutes what became of tickets there, a few at a time:",
+        "who took one has taken it here, what was resolved is resolved here, and opened again in",
+        "both if it still fires half an hour later. Systems that call by themselves do so by",
+        "`POST /api/v1/inbound/NAME` with `destination` in `[inbound.NAME]`, signed as webhooks",
+        'are: `{"answer": {"key": "…", "progress": "acknowledged", "assignee": "…"}}`; besides,',
+        "`text` is a note, `reference` their own name for a ticket, instead of `key`; progress is",
+        "open, acknowledged or resolved.\n",
     ]
     profiles = all_profiles()
     for kind, destination in all_destinations().items():
         profile = profiles.get(kind)
         lines.append(f"## {kind}\n")
         if profile is None:
-            lines.append((destination.config.__doc__ or "").strip() + "\n")
+            lines.append(cleandoc(destination.config.__doc__ or "") + "\n")
         else:
             proven = f"Proven against {profile.proven}." if profile.proven else "*Not yet proven.*"
             lines.append(f"{profile.name}. {profile.help} {proven}\n")
         lines += ["| key | default | what |", "| --- | --- | --- |"]
         for key, default, told in asked_for(destination.config):
             lines.append(f"| `{key}` | {cell(default)} | {cell(told)} |")
-        lines += _names_in(profile) if profile else []
+        lines += [*_names_in(profile), *_answers_of(profile)] if profile else []
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -172,6 +180,18 @@ def _names_in(profile: Profile) -> Iterator[str]:
     for name, one in profile.maps.items():
         values = ", ".join(f"{ours} = {theirs}" for ours, theirs in one.values.items())
         yield f"\n`maps.{name}`: {values or f'must be given for every {one.of}'}."
+
+
+def _answers_of(profile: Profile) -> Iterator[str]:
+    """Return what is taken over from the other system."""
+    if profile.answers is None:
+        return
+    states = [f"{theirs} = {meant}" for theirs, meant in profile.answers.states.items()]
+    closed = profile.record.closed if profile.record else ()
+    closed = tuple("closed" if state == "true" else state for state in closed)
+    states += [f"{state} = resolved" for state in closed if "{" not in state]
+    who = "with the assignee's name" if profile.answers.assignee else "without a name"
+    yield f"\nAnswers, {who}: {', '.join(states) or 'by its closed status'}; else open."
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -34,7 +34,13 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]{1,30})://\S{1,2000}", re.IGNORECASE)
 
 
 class Config(BaseModel):
-    """People's channels through apprise; needs the extra ``notify``."""
+    """Mail, Slack, Teams, ntfy, Matrix and more through apprise; needs the extra ``notify``.
+
+    One address is one destination.  Each message starts a process (about half a second) that can
+    connect to nothing but what `allow_networks` and the rules of egress let it.  Whether a service
+    that is not HTTP encrypts is up to its address: write mailtos, not mailto.  A message whose
+    answer was lost is told again.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
