@@ -16,7 +16,9 @@ from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import parse_duration, write_duration
 
 _SHORTEST = timedelta(seconds=1)
+_SHORTEST_REMOTE = timedelta(seconds=10)  # a hacked collector must not wear hosts out
 _LONGEST = timedelta(days=7)
+_MOST_WORDS, _MOST_LETTERS = 200, 256
 _MIB = 2**20
 
 
@@ -95,6 +97,18 @@ class CheckConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckChange:
+    """What the collector wants otherwise of one check.  None: as it is."""
+
+    every: timedelta | None = None
+    enabled: bool | None = None
+    options: Options = field(default_factory=dict)
+
+
+Remote = Mapping[str, CheckChange]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentConfig:
     """All of agent.toml, defaults filled in."""
 
@@ -135,17 +149,17 @@ def find(directory: Path) -> Path | None:
     return None
 
 
-def load(path: Path | None) -> AgentConfig:
-    """Return what `path` sets over the defaults; the defaults alone for None.
+def load(path: Path | None, remote: Remote | None = None) -> AgentConfig:
+    """Return what `path` sets over what the collector wants over the defaults.
 
     Raises ConfigError, naming everything that is wrong at once, or OSError.
     """
     if path is None:
-        return read("", "defaults")
-    return read(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        return read("", "defaults", remote)
+    return read(path.read_text(encoding="utf-8", errors="replace"), str(path), remote)
 
 
-def read(text: str, name: str) -> AgentConfig:
+def read(text: str, name: str, remote: Remote | None = None) -> AgentConfig:
     """Return what the TOML `text` sets; `name` is what errors call it.  Raises ConfigError."""
     try:
         document = tomllib.loads(text)
@@ -158,7 +172,7 @@ def read(text: str, name: str) -> AgentConfig:
         sending=_table(Sending, sections.table("sending")),
         spool=_table(SpoolBounds, sections.table("spool")),
         log=_table(Logging, sections.table("log")),
-        checks=_checks(sections.table("checks")),
+        checks=_checks(sections.table("checks"), remote or {}),
     )
     if config.log.level not in _LEVELS:
         problems.append(f"{name}: log.level is {config.log.level!r}; use one of {_join(_LEVELS)}")
@@ -185,24 +199,77 @@ def _table(kind: type[T], section: "_Section") -> T:
     return kind(**values)
 
 
-def _checks(section: "_Section") -> dict[str, CheckConfig]:
+def read_remote(document: object) -> tuple[Remote, tuple[str, ...]]:
+    """Return what a document of the collector wants, and what in it this agent does not know.
+
+    ``{"checks": {NAME: {"every": "5m", "enabled": true, "options": {…}}}}``.  Only what is plain
+    data can be set.  Raises ConfigError for anything else.
+    """
+    problems: list[str] = []
+    sections = _Section("the collector", "", document, problems)
+    sections.refuse_unknown(["version", "checks"])
+    known, changes, skipped = all_checks(), {}, []
+    checks = sections.table("checks")
+    for name in checks.names():
+        if name not in known:
+            skipped.append(name)  # a newer collector's
+            continue
+        changes[name] = _change(known[name], checks.table(name), skipped)
+    if problems:
+        raise ConfigError(problems)
+    return changes, tuple(skipped)
+
+
+def _change(check: Check, section: "_Section", skipped: list[str]) -> CheckChange:
+    section.refuse_unknown(["every", "enabled", "options"])
+    options = section.table("options")
+    values: dict[str, Any] = {}
+    for name in options.names():
+        option = next((one for one in check.options if one.name == name), None)
+        if option is None:
+            skipped.append(f"{check.name}.{name}")
+        elif not option.remote:
+            options.complain(name, "can be set in this host's own agent.toml alone")
+        else:
+            values[name] = options.value(name, option.default, None)
+            if not _is_plain(values[name]):
+                options.complain(name, f"is longer than {_MOST_WORDS} plain short texts")
+    every = section.value("every", None, _SHORTEST_REMOTE, like=check.every)
+    if every is not None and every > _LONGEST:
+        section.complain("every", f"is more than {write_duration(_LONGEST)}; make it shorter")
+    return CheckChange(every, section.value("enabled", None, None, like=True), values)
+
+
+def _is_plain(value: object) -> bool:
+    words = value if isinstance(value, tuple) else (value,)
+    return len(words) <= _MOST_WORDS and all(
+        len(str(word)) <= _MOST_LETTERS and str(word).isprintable() for word in words
+    )
+
+
+def _checks(section: "_Section", remote: Remote) -> dict[str, CheckConfig]:
     known = all_checks()
     section.refuse_unknown(list(known))
-    return {name: _check(check, section.table(name)) for name, check in known.items()}
+    return {
+        name: _check(check, section.table(name), remote.get(name, CheckChange()))
+        for name, check in known.items()
+    }
 
 
-def _check(check: Check, section: "_Section") -> CheckConfig:
+def _check(check: Check, section: "_Section", wanted: CheckChange) -> CheckConfig:
     section.refuse_unknown(["every", "enabled", "options"])
     options = section.table("options")
     options.refuse_unknown([option.name for option in check.options])
-    every = section.value("every", check.every, _SHORTEST)
+    every = section.value("every", wanted.every or check.every, _SHORTEST)
     if every > _LONGEST:
         section.complain("every", f"is more than {write_duration(_LONGEST)}; make it shorter")
     return CheckConfig(
         every=every,
-        enabled=section.value("enabled", True, None),
+        enabled=section.value("enabled", wanted.enabled is not False, None),
         options={
-            option.name: options.value(option.name, option.default, None)
+            option.name: options.value(
+                option.name, wanted.options.get(option.name, option.default), None
+            )
             for option in check.options
         },
     )
@@ -232,13 +299,21 @@ class _Section:
         content = self.content.get(name, {}) if isinstance(self.content, dict) else {}
         return _Section(self.file, self._full(name), content, self.problems)
 
-    def value(self, name: str, default: Any, least: Any) -> Any:
-        """Return what is set for `name`, of the type of `default`, which stands in on complaint."""
+    def names(self) -> list[str]:
+        """Return the keys of the table; complain when it is none."""
+        self.refuse_unknown(list(self.content) if isinstance(self.content, dict) else [])
+        return list(self.content) if isinstance(self.content, dict) else []
+
+    def value(self, name: str, default: Any, least: Any, *, like: Any = None) -> Any:
+        """Return what is set for `name`, of the type of `like`, or of `default`.
+
+        `default` stands in on complaint.
+        """
         if not isinstance(self.content, dict) or name not in self.content:
             return default
         stated = self.content[name]
         try:
-            value = _as_kind(stated, default)
+            value = _as_kind(stated, default if like is None else like)
         except ValueError as failure:
             self.complain(name, f"is {stated!r}; {failure}")
             return default

@@ -10,13 +10,17 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx
+import psutil
 
-from forewarn_agent import child, clock, identity, logs, paths
+from forewarn_agent import child, clock, identity, logs, paths, remote
+from forewarn_agent.asking import signed_get
 from forewarn_agent.config import ConfigError
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_agent.facts import FactMemory
@@ -25,6 +29,7 @@ from forewarn_agent.orders import Orders, helper_at
 from forewarn_agent.privileged import smart_reader
 from forewarn_agent.pulse import Pulse
 from forewarn_agent.reload import Settings
+from forewarn_agent.remote import RemoteSettings
 from forewarn_agent.runner import Runner
 from forewarn_agent.schedule import Schedule
 from forewarn_agent.sender import Sender, Tried
@@ -32,7 +37,8 @@ from forewarn_agent.shipper import Pace, ship_once
 from forewarn_agent.spool import InUse, Limits, Spool
 from forewarn_agent.status import StatusBook
 from forewarn_agent.urgency import Marks, marks_passed
-from forewarn_checks.base import Lane, Outcome, Run
+from forewarn_checks import agent as own
+from forewarn_checks.base import Fact, Lane, Options, Outcome, Reading, Run
 from forewarn_checks.base.catalog import all_checks
 
 log = logging.getLogger(__name__)
@@ -42,16 +48,27 @@ _LOOK_EVERY_TICKS = 4  # at agent.toml
 _REPAIR_EVERY_TICKS = 60
 _PING_EVERY_TICKS = 20
 _LAST_WORDS_SECONDS = 3.5
+_ASK_CONFIG_SECONDS = 30.0
 _CUT_SHORT = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
 class Agent:
     """The parts of the resident agent, tied together."""
 
-    def __init__(self, directory: Path, settings: Settings, who: Identity, spool: Spool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings,
+        remote: RemoteSettings,
+        who: Identity,
+        spool: Spool,
+    ) -> None:
         """Take what `main` has opened; nothing runs yet."""
         self._directory = directory
         self._settings = settings
+        self._remote = remote
+        self._asked_config = float("-inf")
+        self._changed_far = threading.Event()
         self._who = who
         self._spool = spool
         self._version = version("forewarn")
@@ -59,6 +76,7 @@ class Agent:
         self._readers = {name: child.reader_for(check) for name, check in self._checks.items()}
         helper = helper_at(paths.helper_socket())
         self._readers["smart"] = smart_reader(self._readers["smart"], helper)
+        self._readers["agent"] = self._read_itself
         self._runner = Runner()
         self._facts = FactMemory(directory / "facts.json", self._facts_owner())
         self._facts_lock = threading.Lock()
@@ -77,6 +95,7 @@ class Agent:
             collector=who.url,
             spool=spool,
             settings=settings,
+            trouble=self._trouble,
         )
 
     def run(self, stop: threading.Event, reload: threading.Event) -> None:
@@ -92,8 +111,10 @@ class Agent:
             ticks += 1
             before = self._watch_clocks(before)
             if ticks % _LOOK_EVERY_TICKS == 0 or reload.is_set():
-                self._reload(asked=reload.is_set())
+                asked = reload.is_set() or self._changed_far.is_set()
                 reload.clear()
+                self._changed_far.clear()
+                self._reload(asked=asked)
             if ticks % _REPAIR_EVERY_TICKS == 0:
                 self._schedule.clock_moved(timedelta(0), datetime.now(UTC))
             if ticks % _PING_EVERY_TICKS == 0 and self._is_at_work():
@@ -109,6 +130,7 @@ class Agent:
             if isinstance(reader, child.InChild):
                 reader.kill()
         self._sender.stop(_LAST_WORDS_SECONDS)
+        self._remote.let_go()
         self._book.write()
         self._spool.close()
 
@@ -163,8 +185,11 @@ class Agent:
         )
         self._pace = shipped.pace
         self._book.sent(shipped)
-        if shipped.receipt is not None and shipped.receipt.orders_waiting:
-            self._orders.waiting()
+        if shipped.receipt is not None:
+            if shipped.receipt.orders_waiting:
+                self._orders.waiting()
+            self._remote.went_well(time.monotonic())
+            self._look_for_settings(shipped.receipt.config_version)
         if shipped.lane is None:
             return Tried()
         return Tried(
@@ -172,6 +197,39 @@ class Agent:
             wait_seconds=shipped.wait_seconds,
             more=shipped.receipt is None or waiting > shipped.runs,
         )
+
+    def _trouble(self) -> str:
+        return self._settings.problem or self._remote.problem
+
+    def _look_for_settings(self, version: str) -> None:
+        """Fetch what the collector sets when that is news.  In the sender's thread."""
+        now = time.monotonic()
+        if not self._remote.wants(version) or now - self._asked_config < _ASK_CONFIG_SECONDS:
+            return
+        self._asked_config = now
+        try:
+            body = signed_get(
+                self._client,
+                self._who,
+                remote.PATH,
+                stream=remote.STREAM,
+                timeout_seconds=self._settings.current.sending.timeout.total_seconds(),
+                most_bytes=remote.MOST_BYTES,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:
+            log.info("settings not fetched: %s", failure)
+            return
+        if self._remote.offer(body, time.monotonic()):
+            self._changed_far.set()
+
+    def _read_itself(self, _options: Options) -> Iterator[Reading]:
+        """Be the reader of the check `agent`."""
+        problem = self._trouble()
+        yield own.WAITING.sample(sum(self._spool.waiting(lane) for lane in Lane))
+        yield own.DROPPED.sample(sum(self._spool.dropped(lane) for lane in Lane))
+        yield own.MEMORY.sample(psutil.Process().memory_info().rss)
+        yield own.REFUSED.sample(1 if problem else 0)
+        yield Fact("config_problem", problem[:1000])
 
     def _watch_clocks(self, before: clock.Tick) -> clock.Tick:
         after = clock.tick()
@@ -209,9 +267,11 @@ def main(arguments: list[str]) -> int:
     """Run the agent of the directory named first among `arguments`; return its exit code."""
     named = arguments[0] if arguments else os.environ.get(paths.DIRECTORY_VARIABLE, "")
     directory = Path(named) if named else paths.default_directory()
+    os.environ[paths.DIRECTORY_VARIABLE] = str(directory)  # where checks keep what they remember
     logs.set_up("info")
     try:
-        settings = Settings(directory)
+        remotely = RemoteSettings(directory)
+        settings = Settings(directory, lambda: remotely.changes)
         logs.set_up(settings.current.log.level)
         who = identity.load(directory)
         spool = Spool.open(directory / "spool", limits=_limits(settings))
@@ -224,7 +284,7 @@ def main(arguments: list[str]) -> int:
     except (BrokenIdentity, InUse, OSError) as failure:
         log.error("%s", failure)
         return NOT_WELL
-    agent = Agent(directory, settings, who, spool)
+    agent = Agent(directory, settings, remotely, who, spool)
     stop, reload = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

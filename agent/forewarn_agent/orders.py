@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import httpx
 
 from forewarn_agent import clock, paths
+from forewarn_agent.asking import Identity, signed_get
 from forewarn_agent.clock import Moment
 from forewarn_agent.helper import framing
-from forewarn_checks.base import Outcome, Run, signing
+from forewarn_checks.base import Outcome, Run
 from forewarn_scripts.envelope import RESULT, BadEnvelope, Envelope, parse
 from forewarn_scripts.keys import key_id
 
@@ -37,21 +38,6 @@ _STATUS_SECONDS: Final = 300.0
 _REST_SECONDS: Final = 5.0
 _TROUBLE_SECONDS: Final = 60.0
 Json = dict[str, object]
-
-
-class Identity(Protocol):
-    """What is needed to know of who this host is."""
-
-    @property
-    def host_id(self) -> str: ...
-    @property
-    def collector_id(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def public(self) -> bytes: ...
-    def sign(self, message: bytes) -> bytes: ...
-    def next_seq(self, stream: str) -> int: ...
 
 
 class NoHelper(Exception):
@@ -163,7 +149,16 @@ class Orders:
         Raises httpx errors, and ValueError, KeyError or TypeError for an answer that is none.
         """
         query = f"wait={wait_seconds}" if wait_seconds else ""
-        told = self._get(query, wait_seconds + 20.0)
+        body = signed_get(
+            self._client,
+            self._who,
+            PATH,
+            stream=STREAM,
+            query=query,
+            timeout_seconds=wait_seconds + 20.0,
+            most_bytes=_MOST_ANSWER,
+        )
+        told: Mapping[str, list[dict[str, str]]] = json.loads(body)
         letters = [Letter(str(one["envelope"]), str(one["script"])) for one in told["orders"]]
         keyrings = [str(one) for one in told["keyrings"]]
         for letter in letters:
@@ -195,31 +190,6 @@ class Orders:
         self._sent = {
             key: at for key, at in self._sent.items() if time.monotonic() - at < _SAME_AGAIN_SECONDS
         } | {digest: time.monotonic()}
-
-    def _get(self, query: str, timeout_seconds: float) -> Mapping[str, list[dict[str, str]]]:
-        headers = signing.sign(
-            method="GET",
-            path=PATH,
-            query=query,
-            body=b"",
-            content_encoding="identity",
-            collector=self._who.collector_id,
-            stream=STREAM,
-            seq=self._who.next_seq(STREAM),
-            key_id=self._who.host_id,
-            created=int(datetime.now(UTC).timestamp()),
-            key=self._who.sign,
-        ) | {"accept-encoding": "identity"}
-        url = f"{self._who.url}{PATH}" + (f"?{query}" if query else "")
-        body = bytearray()
-        with self._client.stream("GET", url, headers=headers, timeout=timeout_seconds) as answer:
-            answer.raise_for_status()
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > _MOST_ANSWER:
-                    raise ValueError("the answer does not end")
-        found: Mapping[str, list[dict[str, str]]] = json.loads(body)
-        return found
 
 
 def run_of(result: str, began: Moment, ended: Moment) -> Run:

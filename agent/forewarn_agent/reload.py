@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from forewarn_agent import config
-from forewarn_agent.config import AgentConfig, ConfigError
+from forewarn_agent.config import AgentConfig, ConfigError, Remote
 
 log = logging.getLogger(__name__)
 
@@ -15,13 +15,22 @@ Stamp = tuple[str, int, int, int] | None
 class Settings:
     """The settings in force, the file they are from, and what is wrong with a newer one."""
 
-    def __init__(self, directory: Path, find: Callable[[Path], Path | None] = config.find) -> None:
-        """Read the settings for the first time.  Raises ConfigError or OSError."""
+    def __init__(
+        self,
+        directory: Path,
+        remote: Callable[[], Remote] = dict,
+        find: Callable[[Path], Path | None] = config.find,
+    ) -> None:
+        """Read the settings for the first time; what agent.toml names goes before `remote`.
+
+        Raises ConfigError or OSError.
+        """
         self._directory = directory
+        self._remote = remote
         self._find = find
         self.path = find(directory)
         self._stamp = _stamp(self.path)
-        self.current: AgentConfig = config.load(self.path)
+        self.current: AgentConfig = config.load(self.path, remote())
         self.problem = ""
 
     def look(self, *, asked: bool = False) -> bool:
@@ -32,7 +41,7 @@ class Settings:
             return False
         self._stamp = stamp
         try:
-            newer = config.load(path)
+            newer = config.load(path, self._remote())
         except (ConfigError, OSError) as failure:
             self.problem = str(failure)
             log.error("agent.toml is not taken up, the last good settings stay: %s", failure)

@@ -45,7 +45,7 @@ class Status:
     host_id: str
     collector: str
     config_file: str
-    config_problem: str  # of the newest agent.toml; while there is one the last good is in force
+    config_problem: str  # of the newest settings; while there is one the last good are in force
     tried_at: str  # a batch was last sent off
     received_at: str  # a receipt was last had
     send_problem: str  # "" after a receipt
@@ -104,7 +104,7 @@ def judge(told: Status | None, is_running: Callable[[int], bool]) -> str:
     if told.spool_problem:
         return "keeps runs in memory only"
     if told.config_problem:
-        return "agent.toml cannot be used; the last good settings are in force"
+        return "the newest settings cannot be used; the last good ones are in force"
     bad = [name for name, each in told.checks.items() if each.outcome in ("failed", "timed_out")]
     return f"cannot read {', '.join(bad)}" if bad else "ok"
 
@@ -121,14 +121,17 @@ class StatusBook:
         collector: str,
         spool: Spool,
         settings: Settings,
+        trouble: Callable[[], str],
     ) -> None:
+        """`trouble` says what is wrong with the newest settings, "" for nothing."""
         self._directory = directory
         self._spool = spool
         self._settings = settings
+        self._trouble = trouble
         self._lock = threading.Lock()
         self._changed_at = self._written_at = float("-inf")
         self._seen = False
-        self._problem = settings.problem
+        self._problem = trouble()
         self._checks: dict[str, CheckStatus] = {}
         self._status = Status(
             version=version,
@@ -174,8 +177,8 @@ class StatusBook:
 
     def write_if_due(self) -> None:
         """Write when there is news and the last writing is a while ago."""
-        if self._settings.problem != self._problem:
-            self._problem = self._settings.problem
+        if self._trouble() != self._problem:
+            self._problem = self._trouble()
             self.write()
         elif self._changed_at > self._written_at < time.monotonic() - _WRITE_EVERY_SECONDS:
             self.write()
@@ -190,7 +193,7 @@ class StatusBook:
             told,
             written_at=clock.now().wall,
             config_file=str(self._settings.path or ""),
-            config_problem=self._settings.problem,
+            config_problem=self._trouble(),
             waiting={lane.value: self._spool.waiting(lane) for lane in Lane},
             dropped={lane.value: self._spool.dropped(lane) for lane in Lane},
             spool_problem=self._spool.degraded,

@@ -69,6 +69,7 @@ EXCLUDE = Option(
     name="exclude",
     default=(),
     help="Mountpoints to leave out, with * and ? as in the shell: ['/media/*', '/mnt/scratch'].",
+    remote=True,
 )
 
 _MOST = 150  # filesystems; five series each stay well inside what a collector takes from a host

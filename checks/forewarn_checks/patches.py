@@ -334,6 +334,7 @@ CHECK = Check(
             name="lists_max_age",
             default="7d",
             help="Package lists older than this no longer show that nothing is missing.",
+            remote=True,
         ),
     ),
     rules=(

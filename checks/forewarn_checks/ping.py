@@ -47,6 +47,7 @@ GATEWAY = Option(
     name="gateway",
     default=False,
     help="Also ask the router of the default route; some answer no echo requests by design.",
+    remote=True,
 )
 
 _MOST = 40

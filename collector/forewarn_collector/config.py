@@ -26,10 +26,11 @@ from pydantic_core import ErrorDetails
 from forewarn_checks.base import Forecast
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector import clock, selector
+from forewarn_collector.agent_config import AgentSettings, CheckScopeTable, CheckTable
 from forewarn_collector.destinations import all_destinations, secrets_of
 from forewarn_collector.mistakes import in_words
 from forewarn_collector.routing import Routing
-from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
+from forewarn_collector.rules.book import BadRule, RuleBook, declared
 from forewarn_collector.rules.change import (
     Adjustment,
     ConditionChange,
@@ -39,6 +40,7 @@ from forewarn_collector.rules.change import (
     ScopeChange,
 )
 from forewarn_collector.rules.forecast import HISTORY_DAYS
+from forewarn_collector.scopes import BadScope, meant
 from forewarn_collector.sla.policy import Policies
 from forewarn_collector.ticket_config import (
     BadTickets,
@@ -155,6 +157,7 @@ class _Written(_Table):
     routes: tuple[RouteTable, ...] = ()
     rules: Mapping[str, RuleChange] = Field(default_factory=dict)
     groups: Mapping[str, Group] = Field(default_factory=dict)
+    checks: Mapping[str, CheckTable] = Field(default_factory=dict)
 
 
 class CollectorConfig(_Written):
@@ -188,6 +191,12 @@ def book_of(config: CollectorConfig) -> RuleBook:
     """Return the rule book of a configuration.  Raises BadRule, which `load` has ruled out."""
     groups = {name: group.select for name, group in config.groups.items()}
     return RuleBook(declared(), config.rules, groups)
+
+
+def agent_settings_of(config: CollectorConfig) -> AgentSettings:
+    """Return what agents are told to do otherwise.  Raises BadScope, which `load` has ruled out."""
+    groups = {name: group.select for name, group in config.groups.items()}
+    return AgentSettings(config.checks, groups)
 
 
 def promises_of(config: CollectorConfig, now: datetime) -> tuple[Policies, Routing]:
@@ -225,7 +234,8 @@ def load(directory: Path) -> CollectorConfig:
     try:
         book = book_of(config)
         promises_of(config, clock.now())
-    except (BadRule, BadTickets) as bad:
+        agent_settings_of(config)
+    except (BadRule, BadTickets, BadScope) as bad:
         raise sources.error(bad.path, str(bad)) from None
     told = (warning for _, warning in (*entries, *inbound.values()))
     loose = tuple(warning for warning in told if warning)
@@ -482,6 +492,8 @@ _KEYS = sorted(
             RuleChange,
             LevelChange,
             ConditionChange,
+            CheckTable,
+            CheckScopeTable,
         )
         for name, field in model.model_fields.items()
     }

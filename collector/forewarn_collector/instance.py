@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import insert, select
 
 from forewarn_collector import certificates, clock, config
+from forewarn_collector.agent_config import AgentSettings
 from forewarn_collector.config import CollectorConfig, split_address
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.sample_config import sample_config
@@ -48,11 +49,12 @@ class InstanceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one reading of the files gave: the configuration, its rules, and who is told."""
+    """What one reading of the files gave: the configuration, its rules, who is told, and what."""
 
     config: CollectorConfig
     book: RuleBook
     telling: Telling
+    agents: AgentSettings
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def read_settings(directory: Path) -> Settings:
     telling = Telling(
         names, loaded.ticket_url, policies, routing, new_per_hour=loaded.tickets.new_per_hour
     )
-    return Settings(loaded, config.book_of(loaded), telling)
+    return Settings(loaded, config.book_of(loaded), telling, config.agent_settings_of(loaded))
 
 
 def create(directory: Path, *, agents: str, operators: str, url: str, now: datetime) -> str:

@@ -18,8 +18,11 @@ from forewarn_checks.base import (
     Rule,
     State,
     Threshold,
+    Wear,
 )
+from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
+from forewarn_collector.agent_config import CheckTable
 from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, Proxy, Retention
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.rules.book import declared
@@ -58,6 +61,7 @@ def sample_config(
             *_destinations(),
             *_section("[groups.databases]", Group, {"select": "client:acme tag:db"}),
             *_tickets(),
+            *_checks(),
             *_rules(),
         ]
     )
@@ -126,7 +130,7 @@ def _shown(header: str, model: type[BaseModel], examples: Mapping[str, object]) 
     """Show the fields of a table that explain themselves: an example, else the default."""
     yield f"# {header}"
     for name, field in model.model_fields.items():
-        if not field.description or name in ("targets", "steps"):
+        if not field.description or name in ("targets", "steps", "scopes"):
             continue  # tables of their own
         if name == "secret":
             yield f'# secret_file = "phone.secret"  # {field.description}'
@@ -155,6 +159,24 @@ _ROUTE = {
 _EXAMPLES = {"url": "https://desk.example.com/hooks/forewarn"}
 
 
+def _checks() -> Iterator[str]:
+    """Show how agents are told to run a check otherwise, and which options may be set from here."""
+    yield "# How agents run checks.  What a host's own agent.toml says goes before it; what is run,"
+    yield "# read from or connected to can be set there alone."
+    yield from _shown("[checks.disk]", CheckTable, {"every": timedelta(minutes=1), "enabled": True})
+    yield "# [[checks.disk.scopes]]"
+    yield '# select = "tag:scratch"  # or: group = "databases"'
+    yield '# every = "1h"'
+    yield ""
+    yield "# Options that may be set:"
+    for check in all_checks().values():
+        for option in check.options:
+            if option.remote:
+                told = f"{check.name}.{option.name} = {_toml(option.default)}  {option.help}"
+                yield from (f"#   {line}" for line in textwrap.wrap(told, 94))
+    yield ""
+
+
 def _rules() -> Iterator[str]:
     yield "# The rules as they hold; write only what you change.  A scope changes it for some:"
     yield "# [[rules.NAME.scopes]]"
@@ -173,7 +195,7 @@ def _rules() -> Iterator[str]:
             for severity, level in rule.levels.items():
                 yield f"# [rules.{rule.name}.levels.{severity}]"
                 yield from (f"# {name} = {_toml(value)}" for name, value in _marks(level))
-        if isinstance(rule, Forecast):
+        if isinstance(rule, Forecast | Wear):
             for severity, within in rule.levels.items():
                 yield f"# [rules.{rule.name}.levels.{severity}]"
                 yield f"# within = {_toml(within)}"
@@ -190,9 +212,9 @@ def _fields(rule: Rule) -> Iterator[tuple[str, object]]:
         yield from _marks(rule)
     if isinstance(rule, State):
         yield "when", rule.when
-    if isinstance(rule, Forecast):
+    if isinstance(rule, Forecast | Wear):
         yield "within", rule.within
-    if isinstance(rule, Threshold | State | Forecast):
+    if isinstance(rule, Threshold | State | Forecast | Wear):
         yield "hold_for", rule.hold_for
         yield "clear_for", rule.clear_for
     if isinstance(rule, Growth):

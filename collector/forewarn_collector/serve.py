@@ -318,6 +318,7 @@ def _side(line: Line) -> AgentSide:
         pepper=read_pepper(collector.directory),
         now=collector.now,
         offer=packages.read_offer(packages.default_folder()),
+        settings=lambda host: collector.live.settings.agents.document(host),
     )
 
 

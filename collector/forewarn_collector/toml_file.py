@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forewarn_collector.config import ConfigError, Group
 from forewarn_collector.mistakes import in_words
-from forewarn_collector.rules.book import BadRule, RuleBook, declared, meant
+from forewarn_collector.rules.book import BadRule, RuleBook, declared
 from forewarn_collector.rules.change import RuleChange
+from forewarn_collector.scopes import meant
 from forewarn_collector.toml_place import line_of, resolves, write_path
 
 M = TypeVar("M", bound=BaseModel)

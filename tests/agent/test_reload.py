@@ -12,7 +12,7 @@ from forewarn_agent.reload import Settings
 def settings(directory: Path) -> Settings:
     """Settings of that folder alone, whatever lies in /etc."""
     path = directory / "agent.toml"
-    return Settings(directory, lambda _: path if path.exists() else None)
+    return Settings(directory, find=lambda _: path if path.exists() else None)
 
 
 def put(directory: Path, text: str) -> None:

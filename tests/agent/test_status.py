@@ -78,7 +78,7 @@ def test_a_file_of_another_version_is_not_guessed_at(tmp_path: Path) -> None:
         (replace(WELL, send_problem="refused"), True, "does not reach the collector"),
         (replace(WELL, checks={"smart": FAILED}), True, "cannot read smart"),
         (replace(WELL, spool_problem="disk full"), True, "keeps runs in memory only"),
-        (replace(WELL, config_problem="a.toml: x"), True, "agent.toml cannot be used"),
+        (replace(WELL, config_problem="a.toml: x"), True, "the newest settings cannot be used"),
     ],
 )
 def test_the_first_thing_that_is_not_well_is_named(

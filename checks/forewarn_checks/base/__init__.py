@@ -24,6 +24,7 @@ from forewarn_checks.base.model import (
     State,
     Threshold,
     Unit,
+    Wear,
     WrongSystem,
 )
 from forewarn_checks.base.wire import (
@@ -69,5 +70,6 @@ __all__ = [
     "State",
     "Threshold",
     "Unit",
+    "Wear",
     "WrongSystem",
 ]

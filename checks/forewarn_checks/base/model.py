@@ -59,7 +59,11 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for info to 3 for critical."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+# Asked for several times a reading: a look-up, not a search.
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,28 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wear:
+    """Fires when what is used up in steps is forecast to reach `reaches` within `within`.
+
+    `metric` only rises, e.g. by whole percents; a drop is a new beginning.  Too few steps carry no
+    date.  `levels` raise the severity as time runs out; `where` picks series by label value;
+    `title` and `advice` may also name ``{due}``, ``{earliest}`` and ``{latest}``.
+    """
+
+    name: str
+    metric: Metric
+    severity: Severity
+    reaches: float
+    within: timedelta
+    levels: Mapping[Severity, timedelta] = field(default_factory=dict)
+    where: Mapping[str, str] = field(default_factory=dict)
+    hold_for: timedelta = timedelta(0)
+    clear_for: timedelta = timedelta(days=2)
+    title: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
     """Fires when nothing was received for `after` (the collector's own downtime not counted)."""
 
@@ -233,7 +259,7 @@ class Absence:
     advice: str
 
 
-Rule = Threshold | State | Growth | Forecast | Absence
+Rule = Threshold | State | Growth | Forecast | Wear | Absence
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +272,16 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A setting of one check, ``[checks.NAME.options]`` in agent.toml."""
+    """A setting of one check, ``[checks.NAME.options]`` in agent.toml.
+
+    One that is `remote` may be set by the collector, too: plain data, never what is run, read from
+    or connected to.
+    """
 
     name: str
     default: OptionValue
     help: str
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
+from forewarn_collector.agent_config import AgentSettings, Document
 from forewarn_collector.enrolment import Refused, enrol, parse_request
 from forewarn_collector.http.arrivals import Arrivals, Failures
 from forewarn_collector.http.downloads import download_routes
@@ -40,6 +41,7 @@ ENROL_BYTES = 16 * 1024
 IN_FLIGHT = 1024
 STREAM = "batches"
 ORDERS_STREAM = "orders"
+CONFIG_STREAM = "config"
 _HEAVY_BYTES = 64 * 1024  # a body that takes more than a moment to decode
 _BUSY_SECONDS = 5
 
@@ -71,6 +73,7 @@ class AgentSide:
     pepper: bytes = field(repr=False)
     now: Callable[[], datetime]
     offer: Offer = field(default_factory=Offer)
+    settings: Callable[[KnownHost], Document] = AgentSettings({}, {}).document
 
 
 class _Routes:
@@ -169,6 +172,18 @@ class _Routes:
             raise _stop(429, "this host asks too often", after=math.ceil(pause))
         return JSONResponse(await self._counter.serve(host.id, wait))
 
+    # -- settings --------------------------------------------------------------------------------
+
+    async def config(self, request: Request) -> Response:
+        """Return how this host is to run its checks."""
+        signed, host = self._authenticate(request, CONFIG_STREAM)
+        self._verify(signed, host)
+        if signed.digest != signing.content_digest(b""):
+            raise _stop(400, "ask without a body")
+        if pause := self._arrivals.wait_seconds(host.id, CONFIG_STREAM, self._side.now()):
+            raise _stop(429, "this host asks too often", after=math.ceil(pause))
+        return Response(self._side.settings(host).body, media_type="application/json")
+
     # -- who asks --------------------------------------------------------------------------------
 
     def _authenticate(
@@ -206,9 +221,13 @@ class _Routes:
             raise _stop(409, "the batch is of another host than the one that signed it")
         now = self._side.now()
         if self._arrivals.overtaken(host.id, STREAM, seq, now):
-            return JSONResponse(to_json(self._marks(batch, host)))
-        receipt = await self._side.ingest.accept(batch, host, now)
-        return JSONResponse(to_json(replace(receipt, orders_waiting=self._board.waits(host.id))))
+            return self._told(self._marks(batch, host), host)
+        return self._told(await self._side.ingest.accept(batch, host, now), host)
+
+    def _told(self, receipt: Receipt, host: KnownHost) -> Response:
+        version, waits = self._side.settings(host).version, self._board.waits(host.id)
+        told = replace(receipt, config_version=version, orders_waiting=waits)
+        return JSONResponse(to_json(told))
 
     def _marks(self, batch: Batch, host: KnownHost) -> Receipt:
         """Return what is held of the batch's spool, for a request that came too late."""
@@ -225,6 +244,7 @@ def agents_app(side: AgentSide) -> ASGIApp:
             Route("/v1/enrol", routes.enrol, methods=["POST"]),
             Route("/v1/batches", routes.batches, methods=["POST"]),
             Route("/v1/orders", routes.orders, methods=["GET"]),
+            Route("/v1/config", routes.config, methods=["GET"]),
             Route("/v1/ca.pem", routes.authority, methods=["GET"]),
             *download_routes(side.offer),
         ],

@@ -1,8 +1,7 @@
 """The rule book: what checks declare, what collector.toml changes, and which holds where."""
 
-import difflib
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -21,6 +20,7 @@ from forewarn_checks.base import (
     Severity,
     State,
     Threshold,
+    Wear,
 )
 from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
@@ -36,7 +36,8 @@ from forewarn_collector.rules.change import (
 )
 from forewarn_collector.rules.kinds import KINDS, kind_of
 from forewarn_collector.rules.own import COLLECTOR, OWN_METRICS, OWN_RULES
-from forewarn_collector.selector import BadSelector, Key, Selectable, Selector
+from forewarn_collector.scopes import BadScope, meant, picked, rank
+from forewarn_collector.selector import Selectable, Selector
 
 FORECAST_EVERY = timedelta(hours=1)
 """How often a series is forecast at most."""
@@ -75,7 +76,9 @@ class BookedRule:
 
     @property
     def counters(self) -> tuple[str, ...]:
-        """The names of the counters it is about; none unless it judges growth."""
+        """The names of the counters it is about; none unless it judges growth or wear."""
+        if isinstance(self.rule, Wear):
+            return (self.rule.metric.name,)
         return growth.metrics(self.rule) if isinstance(self.rule, Growth) else ()
 
     @property
@@ -91,7 +94,7 @@ class BookedRule:
 
 def metric_of(rule: Rule) -> Metric:
     """Return the metric of a rule that judges one metric.  Raises TypeError for other kinds."""
-    if isinstance(rule, Threshold | State | Forecast):
+    if isinstance(rule, Threshold | State | Forecast | Wear):
         return rule.metric
     if isinstance(rule, Growth) and rule.any_of:
         return rule.any_of[0].metric
@@ -188,9 +191,9 @@ class RuleBook:
         return tuple(page.booked for page in self._pages.values() if page.booked is not None)
 
     def growing(self) -> tuple[BookedRule, ...]:
-        """Return every form of every rule of growth that is on somewhere."""
+        """Return every form of every rule of growth or wear that is on somewhere."""
         forms = (form for name in self._pages for form in self.variants(name))
-        return tuple(form for form in forms if isinstance(form.rule, Growth))
+        return tuple(form for form in forms if isinstance(form.rule, Growth | Wear))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all rules that are on somewhere."""
@@ -225,10 +228,10 @@ class RuleBook:
         everywhere = adjust(base, change, path)
         for index, scope in enumerate(change.scopes):
             here = (*path, "scopes", index)
-            picked = _picked(scope, groups, here)
+            chosen = _picked(scope, groups, here)
             enabled = change.enabled if scope.enabled is None else scope.enabled
             booked = adjust(everywhere, scope, here) if enabled is not False else None
-            scopes.append(_Scope(picked, _rank(picked, scope), booked))
+            scopes.append(_Scope(chosen, rank(chosen, by_group=scope.group is not None), booked))
         # Of equals the one written last wins.
         ranked = sorted(enumerate(scopes), key=lambda one: (-one[1].rank, -one[0]))
         return _Page(
@@ -272,7 +275,7 @@ def adjust(booked: BookedRule, change: Adjustment, path: Sequence[str | int]) ->
         values[name] = getattr(change, name)
     if isinstance(booked.rule, Threshold):
         values = _threshold_values(booked, booked.rule, values, path)
-    elif isinstance(booked.rule, Forecast) and "levels" in values:
+    elif isinstance(booked.rule, Forecast | Wear) and "levels" in values:
         values["levels"] = _times_left(booked.rule, values["levels"], (*path, "levels"))
     elif isinstance(booked.rule, Growth) and "any_of" in values:
         values["any_of"] = tuple(
@@ -362,7 +365,7 @@ def _levels(
 
 
 def _times_left(
-    rule: Forecast, changes: Mapping[Severity, LevelChange], path: Sequence[str | int]
+    rule: Forecast | Wear, changes: Mapping[Severity, LevelChange], path: Sequence[str | int]
 ) -> dict[Severity, timedelta]:
     levels = dict(rule.levels)
     for severity, change in changes.items():
@@ -379,46 +382,16 @@ def _times_left(
 
 
 def _picked(scope: ScopeChange, groups: Mapping[str, str], path: Sequence[str | int]) -> Selector:
-    if (scope.select is None) == (scope.group is None):
-        raise BadRule(path, 'takes either select = "…" or group = "…"')
-    if scope.group is not None and scope.group not in groups:
-        raise BadRule(
-            (*path, "group"),
-            f"there is no [groups.{scope.group}]{meant(scope.group, groups)}",
-        )
-    if scope.select is not None and not scope.select.strip():
-        raise BadRule((*path, "select"), "picks every host; write it into the rule's own table")
     try:
-        picked = selector.parse(scope.select or groups[scope.group or ""])
-    except BadSelector as bad:
-        raise BadRule((*path, "select"), str(bad)) from None
-    if picked.asks_health:
-        raise BadRule((*path, "select"), "health is what rules decide; they cannot depend on it")
-    return picked
-
-
-def _rank(picked: Selector, scope: ScopeChange) -> int:
-    """Return how specific a scope is: all 0, client 1, site 2, group 3, host 4."""
-    if scope.group is not None:
-        return 3
-    return max((_RANKS[term.key] for term in picked.terms), default=0)
-
-
-_RANKS = {
-    Key.CLIENT: 1,
-    Key.SITE: 2,
-    Key.TAG: 3,
-    Key.OS: 3,
-    Key.CLASS: 3,
-    Key.HOST: 4,
-    Key.HEALTH: 0,
-}
+        return picked(scope.select, scope.group, groups, path)
+    except BadScope as bad:
+        raise BadRule(bad.path, str(bad)) from None
 
 
 def check_template(template: str, booked: BookedRule, path: Sequence[str | int]) -> None:
     """Raise BadRule when a title or advice names something no alert of the rule will have."""
     labels = booked.metric.labels if booked.metric is not None else ()
-    dates = ("due", "earliest", "latest") if isinstance(booked.rule, Forecast) else ()
+    dates = ("due", "earliest", "latest") if isinstance(booked.rule, Forecast | Wear) else ()
     silence = ("silence",) if isinstance(booked.rule, Absence) else ()
     known = {"host", "value", *labels, *dates, *silence}
     try:
@@ -428,12 +401,6 @@ def check_template(template: str, booked: BookedRule, path: Sequence[str | int])
     for name in names:
         if name not in known:
             raise BadRule(path, f"names {{{name}}}; known are {', '.join(sorted(known))}")
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` or, without anything alike, nothing."""
-    alike = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {alike[0]}?" if alike else ""
 
 
 def _a(word: str) -> str:

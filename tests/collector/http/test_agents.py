@@ -377,6 +377,29 @@ def test_what_is_not_signed_for_this_is_refused(
     play(scenario)
 
 
+def test_a_host_is_told_its_settings_and_no_stranger_is(play: Play) -> None:
+    """The version of a receipt is that of what is fetched."""
+
+    async def scenario(side: Side) -> None:
+        agent = await side.agent()
+        asking = {"method": "GET", "path": "/v1/config", "stream": "config"}
+
+        async def fetch(**other: Any) -> httpx.Response:
+            headers = agent.signed(**{"body": b"", "encoding": "identity", **asking, **other})
+            return await side.client.get("/v1/config", headers=headers)
+
+        receipt = (await agent.ship(agent.batch(1))).json()
+        told = await fetch()
+        assert told.status_code == 200
+        assert told.json() == {"version": receipt["config_version"], "checks": {}}
+        assert (await side.client.get("/v1/config")).status_code == 401
+        assert (await fetch(stream="batches")).status_code == 401
+        assert (await fetch(key=lambda _: b"0" * 64)).status_code == 401
+        assert (await fetch(body=b"x")).status_code == 400
+
+    play(scenario)
+
+
 def test_the_body_of_a_stranger_is_never_read(play: Play) -> None:
     """Who cannot sign costs us no more than the headers."""
 
