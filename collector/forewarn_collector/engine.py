@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 from forewarn_collector.judgement import AlertId, Happening, Judgement
 from forewarn_collector.rounds import REMEMBERED, Rounds
 from forewarn_collector.rules.book import RuleBook
+from forewarn_collector.rules.counters import Accepted
 from forewarn_collector.rules.evidence import gather
 from forewarn_collector.rules.kind import AlertState
 from forewarn_collector.rules.step import Event, EventKind
 from forewarn_collector.samples import Points, SampleStore
+from forewarn_collector.state import acceptance, counters, forecasts, overflow
 from forewarn_collector.state import alerts as memory
-from forewarn_collector.state import counters, forecasts, overflow
 from forewarn_collector.state import held as withheld
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.database import Database
@@ -82,6 +83,8 @@ class Engine:
         self._beaten: datetime | None = None
         self._swept: datetime | None = None
         self._downtimes: list[tuple[int, int]] = []
+        self._accepted: list[Accepted] = []
+        self._accepted_through = 0
 
     def start(self, now: datetime) -> None:
         """Load what was known when the collector last ran, and note how long it was away."""
@@ -139,9 +142,11 @@ class Engine:
         unheard = {one: _microseconds(at) for one, at in self._hosts.unheard(heard).items()}
         self._rounds.listen(judgement, heard, self._downtimes, unheard)
         self._sweep(judgement, now)
+        self._rounds.end_accepted(judgement, self._accepted)
         over = self._withholding.waiting(judgement, self._host)
         if judgement.changed or over or self._is_due(now):
             self._commit(judgement, now, None, let_go=over)
+        self._accepted = []
         return _counted(judgement, 0, 0)
 
     # -- keeping ---------------------------------------------------------------------------------
@@ -172,6 +177,7 @@ class Engine:
             memory.remove(connection, (rows[alert_id].key for alert_id in gone))
             forecasts.keep(connection, judgement.made, now)
             counters.save(connection, judgement.counted)
+            acceptance.keep_inherited(connection, judgement.inherited, self._host)
             if through is not None:
                 memory.move_cursor(connection, through)
             if self._is_due(now):
@@ -287,12 +293,16 @@ class Engine:
             self._withholding.use(self._book)
             with self._database.read() as connection:
                 self._rounds.recall(counters.load(connection))
-            self._swept = None
+            self._swept, self._accepted_through = None, 0
         if self._hosts.refresh():
             self._rounds.hosts_changed()
             self._withholding.hosts_changed()
             self._swept = None
         self._withholding.turn(now)
+        with self._database.read() as connection:
+            new, self._accepted_through = acceptance.load(connection, after=self._accepted_through)
+        self._rounds.accept(new)
+        self._accepted += new
 
     def _sweep(self, judgement: Judgement, now: datetime) -> None:
         """End alerts that no rule stands for any more, mark stale ones, forget old ones."""

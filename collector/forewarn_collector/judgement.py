@@ -69,6 +69,7 @@ class Judgement:
     happenings: list[Happening] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     counted: list[Remembered] = field(default_factory=list)
+    inherited: list[Remembered] = field(default_factory=list)
 
     def row(self, alert_id: AlertId) -> AlertRow | None:
         """Return an alert as it is by now."""
@@ -104,7 +105,8 @@ class Judgement:
     def end(self, row: AlertRow, host: KnownHost, booked: BookedRule | None, because: str) -> None:
         """End an alert that no reading can end any more; `booked` is None when its rule is gone."""
         alert = row.alert
-        ended = replace(row, alert=replace(alert, state=AlertState.OK, told=None, since=self.now))
+        over = replace(alert, state=AlertState.OK, told=None, since=self.now, flapping=False)
+        ended = replace(row, alert=over)
         if alert.told is not None:
             closed = Event(EventKind.CLOSED, self.now, alert.told, alert.value)
             self.happenings.append(Happening(ended, host, booked, closed, because))

@@ -16,8 +16,9 @@ from forewarn_collector.gone import Gone
 from forewarn_collector.judgement import AlertId, Judgement, judge_points, judge_silence
 from forewarn_collector.outlook import Outlook, Reader, judge_outlook
 from forewarn_collector.rules.book import BookedRule, RuleBook
+from forewarn_collector.rules.counters import Accepted
 from forewarn_collector.rules.evidence import NEVER_HEARD
-from forewarn_collector.rules.kind import AlertState, Data
+from forewarn_collector.rules.kind import AlertState, Data, Observation
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.prefilter import Prefilter, Watermarks
 from forewarn_collector.rules.silence import silences
@@ -61,6 +62,28 @@ class Rounds:
     def recall(self, counters: Iterable[Remembered]) -> None:
         """Begin with the counters that were kept, before the first round."""
         self._tally.load(counters)
+
+    def accept(self, accepted: Iterable[Accepted]) -> None:
+        """Count anew from what people accepted."""
+        self._tally.accept(accepted)
+
+    def end_accepted(self, judgement: Judgement, accepted: Iterable[Accepted]) -> None:
+        """End the alerts that people accepted the counters of."""
+        latest = {(one.host, one.component): one.at for one in accepted}
+        growing = {booked.name for booked in self.book.growing()}
+        for row in judgement.held.values():
+            at = latest.get((row.host_number, row.component))
+            if at is None or row.rule not in growing or row.alert.state is AlertState.OK:
+                continue
+            host = self._host(row.host_number)
+            booked = None if host is None else self.effective(row.rule, host)
+            if host is None or booked is None or row.alert.since > at:
+                continue
+            # What grew since then, before we knew, is not what was accepted.
+            now = self._tally.counters(row.host_number, row.component)
+            seen = Observation(judgement.now, row.alert.value, counters=now)
+            if not kind_of(booked.rule).judge(booked.rule, seen, row.alert).holds:
+                judgement.end(row, host, booked, "somebody accepted it as it is")
 
     def judge(self, judgement: Judgement, points: Points, shapes: Sequence[Shape]) -> int:
         """Judge new points; return how many of them mattered."""
@@ -183,6 +206,7 @@ class Rounds:
         counted = self._counted = self._tally.take(points, troubled(judgement.held, self.book))
         judge_growth(judgement, counted, self.book, shapes, self._host, self.effective)
         judgement.counted.extend(self._tally.changes(counted))
+        judgement.inherited.extend(self._tally.inherited(counted))
         return len(counted.moments)
 
     def _fresh(self, points: Points) -> Points:

@@ -26,8 +26,9 @@ from forewarn_collector.queries.hosts import (
     list_hosts,
     read_history,
 )
-from forewarn_collector.state import audit
+from forewarn_collector.state import acceptance, audit
 from forewarn_collector.state import hosts as known
+from forewarn_collector.state.acceptance import Baselines
 from forewarn_collector.state.tables import hosts
 
 MOST_TAGS = 32
@@ -87,6 +88,14 @@ def get_host(id: Id, asker: Asker, collector: Here) -> HostDetail:  # noqa: A002
     if host is None:
         raise missing()
     return host
+
+
+def get_baselines(id: Id, asker: Asker, collector: Here) -> Baselines:  # noqa: A002 - as in the path
+    """Return from where its counters are counted: what was there before, and what was accepted."""
+    with collector.database.read() as connection:
+        if host_number(connection, asker, id) is None:
+            raise missing()
+        return acceptance.of_host(connection, id)
 
 
 def patch_host(

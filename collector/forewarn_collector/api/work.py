@@ -14,7 +14,7 @@ from forewarn_collector.api.tickets import Remark, change_ticket
 from forewarn_collector.assets import read_text
 from forewarn_collector.money import Money, read_money
 from forewarn_collector.sla.policy import Waiting
-from forewarn_collector.state import by_hand, reports, work
+from forewarn_collector.state import acceptance, by_hand, reports, work
 from forewarn_collector.state import tickets as state
 from forewarn_collector.state.by_hand import Call
 from forewarn_collector.state.hosts import KnownHost
@@ -105,6 +105,11 @@ def wait_ticket(number: Number, body: Wait, asker: Asker, collector: Here) -> Ti
 def cancel_ticket(number: Number, body: Remark, asker: Asker, collector: Here) -> Ticket:
     """Say that it was a false alarm."""
     return change_ticket(number, asker, collector, work.cancel, text=body.text)
+
+
+def accept_ticket(number: Number, body: Remark, asker: Asker, collector: Here) -> Ticket:
+    """Accept the counters a ticket is about as they are: tell only if they grow."""
+    return change_ticket(number, asker, collector, acceptance.accept, text=body.text)
 
 
 def prioritise_ticket(number: Number, body: Choice, asker: Asker, collector: Here) -> Ticket:

@@ -17,8 +17,8 @@ from forewarn_collector.api.work import Choice, Labour, Part, Wait
 from forewarn_collector.money import Money
 from forewarn_collector.pages.tickets import show
 from forewarn_collector.queries.tickets import find_ticket
+from forewarn_collector.state import acceptance, work
 from forewarn_collector.state import tickets as state
-from forewarn_collector.state import work
 
 _NOTE: TypeAdapter[str] = TypeAdapter(Note)
 
@@ -139,6 +139,13 @@ def post_cancel(
     return _say(request, number, asker, collector, work.cancel, text)
 
 
+def post_accept(
+    number: Number, request: Request, asker: Asker, collector: Here, text: Remark = ""
+) -> Response:
+    """Accept what the ticket counts as it is."""
+    return _say(request, number, asker, collector, acceptance.accept, text)
+
+
 def _read(form: type[B], given: Mapping[str, str | None]) -> B | Problem:
     """Return what a form says, or what is wrong with it."""
     try:
@@ -207,6 +214,7 @@ FORMS: Mapping[str, Callable[..., Response]] = {
     "note": post_note,
     "root-cause": post_cause,
     "resolve": post_resolve,
+    "accept": post_accept,
     "cancel": post_cancel,
 }
 """What can be done with a ticket, by the end of the form's address."""

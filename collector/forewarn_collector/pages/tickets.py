@@ -42,6 +42,7 @@ from forewarn_collector.state.tickets import OPEN_STATES, Episode, Ticket
 TICKETS = 50
 PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
+_MOST_SHOWN = 50  # of a storm nobody reads more
 _MOST_CHARTS = 4
 _AROUND_LEAST, _AROUND_MOST = timedelta(hours=6), timedelta(days=3)
 
@@ -183,6 +184,7 @@ class Told:
     also: str = ""
     also_metric: str = ""
     held: str = ""
+    flapping: str = ""
     labels: Mapping[str, str]
 
 
@@ -196,8 +198,19 @@ def told(evidence: Mapping[str, Any]) -> Told:
         also=str(also.get("shown", "")),
         also_metric=str(also.get("metric", "")),
         held=_held(_mapping(evidence, "held")),
+        flapping=_flapping(_mapping(evidence, "flapping")),
         labels={str(k): str(v) for k, v in _mapping(evidence, "labels").items()},
     )
+
+
+def _flapping(flapping: Mapping[str, Any]) -> str:
+    """Return how often it was over and began again, "" for what does not come and go."""
+    times = flapping.get("held")
+    if not isinstance(times, int):
+        return ""
+    if flapping.get("now"):
+        return f"it was over and began again {times} times more; it lasts until it stays over"
+    return f"it was over and began again {times} times"
 
 
 def _held(held: Mapping[str, Any]) -> str:
@@ -307,7 +320,7 @@ def _episodes(
     """Return the episodes, those that last first, with drawings for the newest few."""
     newest = sorted(ticket.episodes, key=lambda one: (one.closed_at is None, one.opened_at))[::-1]
     shown = []
-    for index, episode in enumerate(newest):
+    for index, episode in enumerate(newest[:_MOST_SHOWN]):
         plain = Shown(episode, told(episode.evidence))
         drawable = number is not None and ticket.host_id is not None and index < _MOST_CHARTS
         shown.append(

@@ -64,6 +64,19 @@ def _absorbed(data: Mapping[str, Any]) -> str:
     return f", and took over {numbers}" if numbers else ""
 
 
+def _accepted(data: Mapping[str, Any]) -> str:
+    """Return e.g. ``drive:Z305 (8 reallocated sectors)`` of what was accepted."""
+    told = []
+    for one in (data.get("accepted") or ())[:5]:
+        counts = ", ".join(
+            f"{value:g} {metric.partition('_')[2].replace('_', ' ')}"
+            for metric, value in one["counters"].items()
+            if value
+        )
+        told.append(f"{one['component']} ({counts or 'nothing counted'})")
+    return ", ".join(told)
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda data: f"opened the ticket. {_rule(data)}",
     "reopened": lambda data: f"opened it again. {_rule(data) or _of(data, 'because')}",
@@ -100,6 +113,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "root_cause": lambda _data: "named the root cause",
     "resolved": lambda _data: "said the work is done",
+    "accepted": lambda data: f"accepted {_accepted(data)} as it is: tell only if it grows",
     "started": lambda _data: "went on with it",
     "waiting": lambda data: f"made it wait for {_of(data, 'for')}",
     "cancelled": lambda _data: "called it a false alarm",

@@ -40,6 +40,20 @@ Counters = Mapping[str, Counter]
 """The counters of one component, by metric."""
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Somebody took the counters of a component for what they are, at the moment `at`.
+
+    `until` is, by metric, the event time of the newest value that was taken: only what grew later
+    counts.
+    """
+
+    host: int
+    component: str
+    until: Mapping[str, int]
+    at: int
+
+
 def count(before: Counter | None, at: int, value: float) -> Counter:
     """Return the counter after one more reading.  What is not newer changes nothing."""
     if before is None:

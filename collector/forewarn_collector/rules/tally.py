@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forewarn_collector.rules.book import BookedRule, RuleBook
-from forewarn_collector.rules.counters import Counter, Counters, Rises, count
+from forewarn_collector.rules.counters import Accepted, Counter, Counters, Rises, count
 from forewarn_collector.samples import Points, Shape
 
 _HOST_SHIFT = 32
@@ -47,7 +47,8 @@ class Moment:
 class Counted:
     """What the readings of one round come to; nothing is remembered before `Tally.keep`.
 
-    `moments` are those of every component, (host, component), that may matter to a rule.
+    `moments` are those of every component, (host, component), that may matter to a rule; `sights`
+    the first values ever seen, where they are above 0.
     """
 
     keys: NDArray[np.int64]
@@ -56,6 +57,7 @@ class Counted:
     changed: NDArray[np.bool_]
     moments: dict[tuple[int, str], list[Moment]] = field(default_factory=dict)
     rises: dict[int, Rises] = field(default_factory=dict)
+    sights: list[tuple[int, float, int]] = field(default_factory=list)
 
 
 class Tally:
@@ -133,6 +135,10 @@ class Tally:
         differs = value != before  # first sight, too: nothing is equal to NaN
         changed = np.logical_or.reduceat(differs, starts) if len(starts) else np.empty(0, np.bool_)
         counted = Counted(keys[ends], value[ends], at[ends], changed)
+        seen = starts[~known[starts] & (value[starts] > 0)]
+        counted.sights.extend(
+            zip(keys[seen].tolist(), value[seen].tolist(), at[seen].tolist(), strict=True)
+        )
         wanted = np.unique(keys[value > before] >> _METRIC_BITS)
         held = [self._key(host, name, "") >> _METRIC_BITS for host, name in troubled]
         wanted = np.union1d(wanted, np.array(held, np.int64))
@@ -168,6 +174,28 @@ class Tally:
                 Counter(float(counted.value[number]), int(counted.at[number]), rises),
             )
 
+    def inherited(self, counted: Counted) -> Iterator[Remembered]:
+        """Yield what was there already when it was first seen."""
+        for key, value, at in counted.sights:
+            yield Remembered(
+                key >> _HOST_SHIFT, self._part(key), self._metric(key), Counter(value, at)
+            )
+
+    def counters(self, host: int, component: str) -> Counters:
+        """Return the counters of a component as they are known."""
+        return self._counters(self._key(host, component, "") >> _METRIC_BITS << _METRIC_BITS)
+
+    def accept(self, rows: Iterable[Accepted]) -> None:
+        """Count only what grew after it was accepted.  Accepting again changes nothing."""
+        for row in rows:
+            for metric, until in row.until.items():
+                if metric not in self._metrics:
+                    continue
+                key = self._key(row.host, row.component, metric)
+                self._rises[key] = tuple(
+                    rise for rise in self._rises.get(key, ()) if rise[0] > until
+                )
+
     # -- one component ---------------------------------------------------------------------------
 
     def _follow(
@@ -180,12 +208,7 @@ class Tally:
     ) -> None:
         """Count the readings of one component one by one, moment by moment."""
         first = part << _METRIC_BITS
-        counters = {
-            name: counter
-            for name, number in self._metrics.items()
-            for counter in [self._counter(first | number)]
-            if counter is not None
-        }
+        counters = self._counters(first)
         moments: list[Moment] = []
         order = np.argsort(points.at[rows], kind="stable")
         for row, key in zip(rows[order].tolist(), keys[order].tolist(), strict=True):
@@ -199,6 +222,14 @@ class Tally:
             if counters[name].rises:
                 counted.rises[key] = counters[name].rises
         counted.moments[first >> _HOST_SHIFT, self._part(first)] = moments
+
+    def _counters(self, first: int) -> dict[str, Counter]:
+        return {
+            name: counter
+            for name, number in self._metrics.items()
+            for counter in [self._counter(first | number)]
+            if counter is not None
+        }
 
     def _counter(self, key: int) -> Counter | None:
         place = int(np.searchsorted(self._keys, key))

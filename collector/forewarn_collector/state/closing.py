@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from forewarn_collector.state import outbox, reports
+from forewarn_collector.state import outbox, reports, root_cause
 from forewarn_collector.state.history import Row, event, happen
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tickets import TicketState
@@ -35,6 +35,8 @@ def close(
     if row["condition"] != "firing":
         values["condition"] = "cleared"
     ended = event(kind, data, sets={"state": state, "waiting_for": None}, **values)
-    happen(connection, row, ended, actor=actor, now=now)
+    after = happen(connection, row, ended, actor=actor, now=now)
     reports.write(connection, row["id"], now)
     outbox.tell(connection, row["id"], Kind.CLOSED, now=now, telling=telling)
+    if state is TicketState.CLOSED:
+        root_cause.consider(connection, after, now, telling)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from forewarn_checks.base import Severity
 from forewarn_collector.priority import computed, impact_of, urgency_of
@@ -19,9 +19,10 @@ from forewarn_collector.state import outbox
 from forewarn_collector.state.closing import close
 from forewarn_collector.state.history import ACTOR, Row, event, happen
 from forewarn_collector.state.hosts import KnownHost, Place
+from forewarn_collector.state.links import LinkKind, link
 from forewarn_collector.state.opening import NewTicket
 from forewarn_collector.state.outbox import Telling
-from forewarn_collector.state.tables import episodes, ticket_links
+from forewarn_collector.state.tables import episodes
 from forewarn_collector.state.tickets import ENDED_STATES, TicketState
 from forewarn_collector.text import plain
 from forewarn_collector.ticket_body import Shape
@@ -132,17 +133,9 @@ def absorb(
             closed_at=now,
         )
         happen(connection, single, over, actor=ACTOR, now=now)
-        link(connection, single["id"], sharing.row["id"], "absorbed", now)
+        link(connection, single["id"], sharing.row["id"], LinkKind.ABSORBED, now)
         outbox.tell(connection, single["id"], Kind.CLOSED, now=now, telling=telling)
         sharing.absorbed.append(single["number"])
-
-
-def link(connection: Connection, ticket_id: str, other_id: str, kind: str, now: datetime) -> None:
-    """Note how a ticket belongs to another; a link that is there stays."""
-    there = (ticket_links.c.ticket_id == ticket_id) & (ticket_links.c.other_id == other_id)
-    if connection.execute(select(ticket_links.c.kind).where(there)).first() is None:
-        row = {"ticket_id": ticket_id, "other_id": other_id, "kind": kind, "at": now}
-        connection.execute(insert(ticket_links), row)
 
 
 # -- how it stands -------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ PAGES: dict[str, dict[str, str]] = {
     "POST /tickets/{number}/labour": {"minutes": "20"},
     "POST /tickets/{number}/parts": {"name": "fan", "unit_cost": "9.90 EUR"},
     "POST /tickets/{number}/root-cause": {"text": "dust"},
+    "POST /tickets/{number}/accept": {"text": "it is a scratch disk"},
     "POST /tickets/{number}/cancel": {"text": "it was a test"},
     "POST /tickets/{number}/acknowledge": {},
     "POST /tickets/{number}/assign": {},
