@@ -67,6 +67,7 @@ WRITTEN = {  # bytes in one of it; None is one logical sector
 }
 
 _TOO_MANY = 2**31
+_MOST_WRITTEN = 1e18
 _SATURATED = {0xFFFF, 0xFFFFFF}
 _LONGEST_HOURS = 20 * 8766  # beyond, the drive counts minutes and nobody knows
 _SPINNING = {"Spin_Up_Time", "Spin_Retry_Count", "Seek_Error_Rate", "Start_Stop_Count"}
@@ -96,6 +97,7 @@ class Health:
     spare_ratio: float | None = None
     spare_threshold_ratio: float | None = None
     spare_margin_ratio: float | None = None
+    spare_used_ratio: float | None = None
     written_bytes: float | None = None
     critical_warning: float | None = None
     error_log_entries: float | None = None
@@ -154,6 +156,7 @@ def health(report: Report) -> Health:
         spare_ratio=spare,
         spare_threshold_ratio=spare_threshold,
         spare_margin_ratio=_margin(spare, spare_threshold),
+        spare_used_ratio=_used(spare, spare_threshold),
         written_bytes=_written_bytes(report),
         critical_warning=_warning_bits(nvme.critical_warning),
         error_log_entries=_first(_count(nvme.error_entries), _count(report.error_entries)),
@@ -305,6 +308,9 @@ def _percent(value: int | None) -> float | None:
     return value / 100 if value is not None and 0 <= value <= 100 else None
 
 
+_LEAST_SPARE = 0.05
+
+
 def _margin(spare: float | None, threshold: float | None) -> float | None:
     """Return how far the spare is above its threshold, which is never taken below 5 %.
 
@@ -312,10 +318,24 @@ def _margin(spare: float | None, threshold: float | None) -> float | None:
     """
     if spare is None:
         return None
-    return round(spare - max(threshold or 0.0, 0.05), 4)
+    return round(spare - max(threshold or 0.0, _LEAST_SPARE), 4)
+
+
+def _used(spare: float | None, threshold: float | None) -> float | None:
+    """Return what share of the spare above the threshold is gone; 1 at the threshold."""
+    least = max(threshold or 0.0, _LEAST_SPARE)
+    if spare is None or least >= 1:
+        return None
+    return round((1 - spare) / (1 - least), 4)
 
 
 def _written_bytes(report: Report) -> float | None:
+    """Return what was written; beyond an exabyte it is no number of a drive."""
+    written = _written_as_told(report)
+    return None if written is None or not 0 <= written < _MOST_WRITTEN else written
+
+
+def _written_as_told(report: Report) -> float | None:
     if report.nvme is not None:
         units = report.nvme.units_written
         return None if units is None else units * 512_000.0
@@ -323,7 +343,7 @@ def _written_bytes(report: Report) -> float | None:
         return report.scsi.written_bytes
     row = _named(report.attributes, tuple(WRITTEN))
     count = None if row is None else first_number(row)
-    if row is None or count is None or count >= 2**47:
+    if row is None or count is None:
         return None
     return float(count * (WRITTEN[row.name] or report.sector_bytes or 512))
 

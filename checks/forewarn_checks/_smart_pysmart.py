@@ -25,6 +25,7 @@ _BRIEF_ROW = re.compile(
     r" +(?P<threshold>\d+|---) +(?P<failed>-|NOW|Past) +(?P<raw>.*)"
 )
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u202f](?=\d{3}\b)")  # 3 467 574, by the locale
+_ROUNDED = re.compile(r"(Data Units .*?\d[\d,]*)\s*(\[.*)?$")  # the size behind is not used
 _WHOLE = re.compile(r"\d+")
 # What pySMART raises on lines it did not expect, or when it is not installed whole: the JSON
 # beside the text is still good.
@@ -49,7 +50,7 @@ def from_text(lines: Sequence[str], protocol: str, background: Background) -> Re
     if protocol not in _INTERFACES:
         return Report()
     if protocol == "NVMe":
-        lines = [_GROUPED.sub(",", line) for line in lines]
+        lines = [_ROUNDED.sub(r"\1 [0 B]", _GROUPED.sub(",", line)) for line in lines]
     named = _named(lines, protocol)
     try:
         return filled(named, _measured(_device(lines, protocol, background), protocol))
@@ -85,6 +86,7 @@ def _device(lines: Sequence[str], protocol: str, background: Background) -> Any:
     """Return pySMART's Device.  Importing it must leave logging and LANG as they were."""
     language, logger_class = os.environ.get("LANG"), logging.getLoggerClass()
     try:
+        from humanfriendly import InvalidSize  # type: ignore[import-untyped, unused-ignore]
         from pySMART import Device
     finally:
         logging.setLoggerClass(logger_class)
@@ -92,7 +94,10 @@ def _device(lines: Sequence[str], protocol: str, background: Background) -> Any:
             os.environ.pop("LANG", None)
         else:
             os.environ["LANG"] = language
-    return Device("replay", _INTERFACES[protocol], smartctl=_Replay(lines, background))
+    try:
+        return Device("replay", _INTERFACES[protocol], smartctl=_Replay(lines, background))
+    except InvalidSize as error:
+        raise ValueError(f"a size that is none: {error}") from error
 
 
 def _measured(device: Any, protocol: str) -> Report:

@@ -119,19 +119,20 @@ def read_through(path: str, options: Options, run: Execute, known: Known) -> Ite
             'it misses in [checks.smart.options] devices = ["/dev/sda -d megaraid,0"]'
         )
     drives = apart(ask_all(smartctl, found))
-    yield from itertools.islice(_told(drives, known), _MOST_SAMPLES)
+    drawn = drives if options.get("attributes", True) else []
+    yield from itertools.islice(_told(drives, drawn, known), _MOST_SAMPLES)
     yield Fact("drives", [_row(drive) for drive in drives[:256]])
     _explain(
         path, [drive for drive in drives if drive.state == "ok" or not is_volume(drive, known)]
     )
 
 
-def _told(drives: list[Drive], known: Known) -> Iterator[Sample]:
-    """Yield what rules judge of all drives before what is only drawn of any."""
+def _told(drives: list[Drive], drawn: list[Drive], known: Known) -> Iterator[Sample]:
+    """Yield what rules judge of all drives before the attributes of those `drawn`."""
     yield from (_blind(sight) for sight in sights(drives, known))
     for drive in drives:
         yield from samples(drive)
-    for drive in drives:
+    for drive in drawn:
         yield from attribute_samples(drive)
 
 
@@ -245,6 +246,11 @@ CHECK = Check(
             name="devices",
             default=(),
             help='Drives the scan misses or misjudges, e.g. "/dev/sdc -d sat".',
+        ),
+        Option(
+            name="attributes",
+            default=True,
+            help="Send every attribute, for charts: about 16 series a drive; no rule needs them.",
         ),
         Option(
             name="timeout_seconds",

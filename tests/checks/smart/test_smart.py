@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import random
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -403,6 +405,12 @@ def test_attributes_are_drawn_once_each_and_only_where_no_metric_tells_them() ->
     assert margin == {str(r["id"]): r["value"] - r["thresh"] for r in rows if r["thresh"]}
 
 
+def test_attributes_can_be_left_out() -> None:
+    fake = Fake({"/dev/sda": case("sata_hdd_healthy"), "/dev/nvme0": case("nvme_healthy")})
+    got, _ = read(fake, {"attributes": False})
+    assert {s.metric for s in samples(got)} <= {metric.name for metric in smart.METRICS}
+
+
 def test_what_rules_judge_is_kept_when_64_drives_have_too_much_to_tell() -> None:
     """The agent sends 2,000 samples of a run; attributes give way."""
     document = json.loads(case("sata_hdd_healthy"))
@@ -420,3 +428,55 @@ def test_what_rules_judge_is_kept_when_64_drives_have_too_much_to_tell() -> None
     assert len(kept) + 64 <= 1900
     assert sum(s.metric == "smart_passed" for s in kept) == 64
     assert len(drives_fact(got)) == 64
+
+
+RUBBISH: tuple[object, ...] = (None, True, -1, 2**63, 1e308, "", "x" * 5000, [], {}, "²", "0x41")
+
+
+def damaged(value: object, chance: random.Random) -> object:
+    """Return a document with one part in twenty lost, or turned into something else."""
+    if isinstance(value, dict):
+        kept = {name: part for name, part in value.items() if chance.random() > 0.02}
+        return {
+            name: damaged(part, chance) if chance.random() > 0.03 else chance.choice(RUBBISH)
+            for name, part in kept.items()
+        }
+    if isinstance(value, list):
+        return [damaged(part, chance) for part in value]
+    return value
+
+
+def torn(text: str, chance: random.Random) -> str:
+    """Return a text with lines lost, cut, doubled and their figures made strange."""
+    lines = text.splitlines()
+    for _ in range(6):
+        at = chance.randrange(len(lines))
+        line = lines[at]
+        lines[at : at + 1] = chance.choice(
+            ([], [line[: len(line) // 2]], [line, line], [line.replace("0", "²").replace("1", "-")])
+        )
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
+def test_a_damaged_answer_gives_numbers_or_none_and_never_breaks_the_check(folder: Path) -> None:
+    """Cables lie, drives die while they speak, and text changes with every version."""
+    chance, whole = random.Random(folder.name), case(folder.name)
+    is_json = whole.startswith("{")
+    for _ in range(20):
+        said = json.dumps(damaged(json.loads(whole), chance)) if is_json else torn(whole, chance)
+        got, end = read(Fake({"/dev/sda": said, "/dev/nvme0": case("nvme_healthy")}))
+        assert not end or end.startswith("CannotRead"), end
+        assert {"NV0001"} <= {one.labels["drive"] for one in samples(got)}
+        assert all(abs(one.value) < 1e19 for one in samples(got))
+
+
+def test_a_rounded_size_that_is_none_does_not_hide_the_rest() -> None:
+    """pySMART reads the size in brackets, of which we have the exact one before it."""
+    text = case("text_nvme_locale")
+    broken = re.sub(r"(Data Units .*)\[.*\]", r"\1[-,² TB]", text)
+    assert broken != text
+    whole, _ = read(Fake({"/dev/sda": text, "/dev/nvme0": text}))
+    same, end = read(Fake({"/dev/sda": broken, "/dev/nvme0": broken}))
+    assert end == ""
+    assert samples(same) == samples(whole)
