@@ -1,12 +1,10 @@
-"""Services: what systemd says has failed, and whether those named in the settings run."""
+"""Services: what has failed or restarts, and whether those named in the settings run."""
 
 import fnmatch
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from pathlib import Path
-
-import psutil
 
 from forewarn_checks._process import Execute, execute
 from forewarn_checks.base import (
@@ -27,12 +25,15 @@ from forewarn_checks.base import (
 )
 from forewarn_checks.base import Unit as In
 from forewarn_checks.linux.units import Unit, full_name, parse_list, parse_restarts, some
+from forewarn_checks.windows.services import Memory as WindowsMemory
+from forewarn_checks.windows.services import Service
 
-COUNT = Metric("services_failed", In.COUNT, "Units in failure, those not listed included (Linux).")
+COUNT = Metric("services_failed", In.COUNT, "Services in failure, those not listed included.")
 FAILED = Metric(
     "service_failed",
     In.COUNT,
-    "1 when the unit ended badly or is being started again after that, else 0 (Linux).",
+    "1 when the unit ended badly or is being started again after that, else 0; on Windows when the "
+    "service should run by itself and ended badly.",
     ("service",),
 )
 RUNNING = Metric(
@@ -41,7 +42,8 @@ RUNNING = Metric(
 RESTARTS = Metric(
     "service_restarts",
     In.COUNT,
-    "How often systemd has started the service again by itself, a counter (Linux).",
+    "How often systemd has started the service again by itself, a counter; on Windows how often it "
+    "was found in another process, since the agent's start.",
     ("service",),
 )
 
@@ -49,11 +51,13 @@ WATCH = Option(
     name="watch",
     default=(),
     help="Services that must run, e.g. ['nginx', 'postgresql@15-main', 'Spooler'].",
+    remote=True,
 )
 IGNORE = Option(
     name="ignore",
     default=("run-*", "systemd-coredump@*"),
     help="Units whose failure is nobody's business, with * and ? as in the shell.",
+    remote=True,
 )
 
 _KINDS = "service,mount,socket,timer,swap,path"
@@ -105,6 +109,7 @@ class Memory:
 
 
 _MEMORY = Memory()
+_WINDOWS_MEMORY = WindowsMemory()
 
 
 def read_linux(options: Options) -> Iterator[Reading]:
@@ -197,22 +202,31 @@ def _ask(run: Execute, argv: Sequence[str]) -> str:
 
 
 def read_windows(options: Options) -> Iterator[Reading]:
-    """Ask for the services of option ``watch`` alone: many others stop by design."""
+    """Ask the service manager for all services in one call."""
     if sys.platform != "win32":
         raise WrongSystem
+    from forewarn_checks.windows.services import all_services
+
+    yield from readings_windows(all_services(), options, _WINDOWS_MEMORY)
+
+
+def readings_windows(
+    services: Sequence[Service], options: Options, memory: WindowsMemory
+) -> Iterator[Reading]:
+    """Yield what `services` say: one that starts by itself and ended badly has failed."""
+    by_name = {each.name.lower(): each for each in services}
     watched = _names(options, WATCH)[:_MOST_WATCHED]
-    if not watched:
-        raise NothingToRead("no service is named; name some: [checks.services.options] watch")
+    told = memory.look(services, _names(options, IGNORE), watched)
+    yield COUNT.sample(told.failed_count)
+    for name in told.failed:
+        yield FAILED.sample(1, service=name)
+    for name in told.well:
+        yield FAILED.sample(0, service=name)
     for name in watched:
-        try:
-            status = psutil.win_service_get(name).status()
-        except psutil.NoSuchProcess:
-            status = "not installed"
-        except psutil.AccessDenied as error:
-            raise CannotRead(
-                f"{name}: {error}; grant the account of the agent SERVICE_QUERY_STATUS"
-            ) from error
-        yield RUNNING.sample(status == "running", service=name)
+        known = by_name.get(name.lower())
+        yield RUNNING.sample(known is not None and known.status == "running", service=name)
+    for name, count in told.restarts.items():
+        yield RESTARTS.sample(count, service=name)
 
 
 def _is_ignored(name: str, options: Options) -> bool:
@@ -246,7 +260,8 @@ CHECK = Check(
             clear_for=timedelta(minutes=10),
             title="{service} on {host} has failed",
             advice=(
-                "See why: systemctl status {service}, journalctl -u {service} -b. Mend the cause, "
+                "See why: systemctl status {service}, journalctl -u {service} -b; on Windows Event "
+                "Viewer > System, source Service Control Manager. Mend the cause, "
                 "then systemctl restart {service}. What is no longer needed: systemctl disable "
                 "--now and systemctl reset-failed {service}, or leave it out: "
                 "[checks.services.options] ignore."

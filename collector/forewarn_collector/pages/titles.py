@@ -6,7 +6,7 @@ from functools import cache
 from forewarn_checks.base import Check, Metric, Unit
 from forewarn_checks.base.catalog import all_checks
 
-_CAPITALS = frozenset({"cpu", "crc", "smart", "os", "id", "io"})
+_CAPITALS = frozenset({"cpu", "crc", "smart", "os", "id", "io", "tcp", "dns", "http"})
 
 
 def check_title(name: str) -> str:
