@@ -31,12 +31,13 @@ from forewarn_checks import smart
 from forewarn_checks._smart_drives import Drive
 from forewarn_checks._smart_report import Attribute, NvmeLog, Report
 from forewarn_checks._smartctl import Device
-from forewarn_checks.base import Growth, Sample, Severity, State, Threshold
+from forewarn_checks.base import Growth, Sample, Severity, State, Threshold, Wear
+from forewarn_collector.counting import is_about, observation
 from forewarn_collector.rules.book import BookedRule, declared
 from forewarn_collector.rules.counters import Counter, count
-from forewarn_collector.rules.growth import is_about
 from forewarn_collector.rules.kind import OK, AlertState, Observation
 from forewarn_collector.rules.step import step
+from forewarn_collector.rules.tally import Moment
 
 IDS = (5, 10, 169, 177, 184, 187, 188, 190, 194, 196, 197, 198, 199, 202, 231, 233)
 PAGES = (Severity.HIGH, Severity.CRITICAL)
@@ -142,12 +143,12 @@ def _observation(
 ) -> Observation | None:
     """Return what a rule sees of a drive; None when it is not about it."""
     rule = booked.rule
-    if isinstance(rule, Growth):
+    if isinstance(rule, Growth | Wear):
         for name in booked.counters:
             if name in values:
                 counters[name] = count(counters.get(name), at, values[name])
         about = counters and is_about(rule, labels)
-        return Observation(at, 0.0, counters=dict(counters)) if about else None
+        return observation(rule, Moment(at, at, 0, dict(counters))) if about else None
     assert isinstance(rule, Threshold | State), rule
     value = values.get(rule.metric.name)
     if value is None or any(labels.get(name) != wanted for name, wanted in rule.where.items()):

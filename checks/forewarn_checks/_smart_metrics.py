@@ -18,6 +18,9 @@ LIFE_USED = _metric(
     "life_used_ratio", Unit.RATIO, "Used share of the rated write endurance; may pass 1."
 )
 SPARE = _metric("spare_ratio", Unit.RATIO, "Spare blocks left of those built in.")
+SPARE_USED = _metric(
+    "spare_used_ratio", Unit.RATIO, "Used share of the spare above the vendor's threshold."
+)
 SPARE_MARGIN = _metric(
     "spare_margin_ratio", Unit.RATIO, "Spare left above the vendor's threshold (at least 5 %)."
 )
@@ -53,6 +56,7 @@ METRICS = (
     SPARE,
     _metric("spare_threshold_ratio", Unit.RATIO, "Spare below which the vendor warns."),
     SPARE_MARGIN,
+    SPARE_USED,
     WRITTEN,
     _metric(
         "critical_warning",

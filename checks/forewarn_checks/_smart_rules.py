@@ -14,6 +14,7 @@ from forewarn_checks._smart_metrics import (
     REPORTED,
     SELF_TEST_FAILED,
     SPARE_MARGIN,
+    SPARE_USED,
     TEMPERATURE,
 )
 from forewarn_checks.base import (
@@ -25,6 +26,7 @@ from forewarn_checks.base import (
     Severity,
     State,
     Threshold,
+    Wear,
 )
 
 
@@ -187,6 +189,30 @@ RULES: tuple[Rule, ...] = (
         title="{model} ({drive}) on {host} has used up most of its rated life",
         advice="Order a replacement and move write-heavy work off {drive}. Beyond 100 % most "
         "drives go on for a while, but without their maker's warranty.",
+    ),
+    Wear(
+        name="SsdWillWearOut",
+        metric=LIFE_USED,
+        severity=Severity.INFO,
+        reaches=1.0,
+        within=timedelta(days=90),
+        levels={Severity.WARNING: timedelta(days=30)},
+        title="{model} ({drive}) on {host} will have used up its rated life about {due}",
+        advice="{value} is used; by the pace of its last steps it is used up between {earliest} "
+        "and {latest}. Order a replacement, and see what writes so much: `iotop -ao`. Most drives "
+        "go on beyond 100 %, without their maker's warranty; this is no date of failure.",
+    ),
+    Wear(
+        name="SsdWillRunOutOfSpare",
+        metric=SPARE_USED,
+        severity=Severity.WARNING,
+        reaches=1.0,
+        within=timedelta(days=60),
+        levels={Severity.HIGH: timedelta(days=14)},
+        title="{model} ({drive}) on {host} will have too few spare blocks about {due}",
+        advice="{value} of the spare above its maker's threshold is used; by the pace of its last "
+        "steps the threshold is reached between {earliest} and {latest}. Back up {drive} and plan "
+        "its replacement before then: without spare the next bad block cannot be mended.",
     ),
     Threshold(
         name="SsdSpareLow",

@@ -22,7 +22,7 @@ from forewarn_collector.samples import Points, Shape
 from forewarn_collector.samples.series_file import read_series
 from forewarn_collector.samples.spread import Spread
 from forewarn_collector.state.hosts import KnownHost
-from forewarn_collector.track_record import Ledger
+from forewarn_collector.track_record import FORETELLING, Ledger
 
 PASS = timedelta(minutes=1) // timedelta(microseconds=1)
 """Readings received within a minute are judged at once; the collector does so every 5 s."""
@@ -258,7 +258,7 @@ def forecasts(outcome: Outcome) -> dict[str, JsonValue]:
     names = {
         name
         for name in outcome.book.names()
-        if isinstance(outcome.book.variants(name)[0].rule, Forecast)
+        if isinstance(outcome.book.variants(name)[0].rule, FORETELLING)
     }
     told = [one for one in outcome.episodes if one.rule in names]
     leads = []

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from forewarn_checks.base import Forecast
+from forewarn_checks.base import Forecast, Wear
 from forewarn_collector.judgement import AlertId, Made
 from forewarn_collector.rules.kind import Due
 
-FORETELLING = (Forecast,)
+FORETELLING = (Forecast, Wear)
 """The kinds of rules that tell dates."""
 FINENESS = timedelta(minutes=10)
 """Two readings of a filesystem: when it was full is not known better."""

@@ -20,6 +20,7 @@ from forewarn_checks.base import (
     State,
     Threshold,
     Unit,
+    Wear,
 )
 from forewarn_checks.base.catalog import all_checks, all_metrics
 
@@ -51,6 +52,8 @@ def metrics_of(rule: Rule) -> Iterator[Metric]:
             yield rule.metric
             if rule.restarts_on is not None:
                 yield rule.restarts_on
+        case Wear():
+            yield rule.metric
         case Absence():
             pass
 
@@ -135,7 +138,7 @@ def test_title_and_advice_name_what_is_known(check: Check, rule: Rule) -> None:
     for metric in metrics_of(rule):
         labels |= set(metric.labels)
     known = labels | {"host", "value"}
-    if isinstance(rule, Forecast):
+    if isinstance(rule, Forecast | Wear):
         known |= {"due", "earliest", "latest"}
     assert fields_of(rule.title) | fields_of(rule.advice) <= known
     assert "{host}" in rule.title

@@ -9,6 +9,7 @@ from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector.api.guard import Asker, Here
 from forewarn_collector.rules.book import BookedRule
+from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.state import forecasts
 from forewarn_collector.track_record import FORETELLING, Coverage
 
@@ -100,7 +101,7 @@ def _rule(booked: BookedRule, record: Coverage | None) -> RuleAnswer:
     return RuleAnswer(
         name=rule.name,
         check=booked.check,
-        kind=type(rule).__name__.lower(),
+        kind=kind_of(rule).name,
         severity=str(rule.severity),
         metric=booked.metric.name
         if isinstance(rule, Threshold | State | Absence) and booked.metric

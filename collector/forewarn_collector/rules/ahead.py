@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import assert_never
 
-from forewarn_checks.base import Forecast, Severity
+from forewarn_checks.base import Forecast, Severity, Wear
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector.rules.forecast import Date, Error, Insufficient, Never
 from forewarn_collector.rules.kind import (
@@ -25,7 +25,7 @@ _BACK = 1.25
 """A severity falls only once there is so many times its own time left: dates waver."""
 
 
-def judge(rule: Forecast, observation: Observation, alert: Alert) -> Verdict:
+def judge(rule: Forecast | Wear, observation: Observation, alert: Alert) -> Verdict:
     """Say whether the level is near.
 
     Without a forecast nothing can be told, but where the history began anew after the alert did,
@@ -63,7 +63,7 @@ def due_of(date: Date, at: int) -> Due:
 _CENTURY = 100 * 365 * 86400.0
 
 
-def _severity(rule: Forecast, seconds: float, alert: Alert) -> Severity:
+def _severity(rule: Forecast | Wear, seconds: float, alert: Alert) -> Severity:
     for severity, within in sorted(rule.levels.items(), key=lambda one: -one[0].rank):
         stood = alert.stands and severity.rank <= alert.severity.rank
         if seconds <= within.total_seconds() * (_BACK if stood else 1.0):
@@ -75,6 +75,13 @@ def problems(rule: Forecast) -> Iterator[Problem]:
     """Yield what cannot be meant: a look too far ahead, levels in the wrong order."""
     if not timedelta(0) < rule.within <= FARTHEST:
         yield Problem("within", f"we look {write_duration(FARTHEST)} ahead at most")
+    yield from misplaced(rule)
+    if rule.restarts_on is not None and set(rule.restarts_on.labels) != set(rule.metric.labels):
+        yield Problem("restarts_on", f"must have the labels of {rule.metric.name}")
+
+
+def misplaced(rule: Forecast | Wear) -> Iterator[Problem]:
+    """Yield levels that a milder one leaves no room for."""
     steps = [(rule.severity, rule.within), *rule.levels.items()]
     steps.sort(key=lambda step: step[0].rank)
     for (milder, longer), (severer, shorter) in pairwise(steps):
@@ -85,8 +92,6 @@ def problems(rule: Forecast) -> Iterator[Problem]:
                 f"levels.{severer}.within",
                 f"must be less than the {write_duration(longer)} of {milder}",
             )
-    if rule.restarts_on is not None and set(rule.restarts_on.labels) != set(rule.metric.labels):
-        yield Problem("restarts_on", f"must have the labels of {rule.metric.name}")
 
 
 def marks(_rule: Forecast) -> Marks:
@@ -96,13 +101,19 @@ def marks(_rule: Forecast) -> Marks:
 
 def explain(rule: Forecast) -> str:
     """Return e.g. ``warning when disk_used_ratio is forecast to reach 100 % within 7d``."""
-    text = (
+    return (
         f"{rule.severity} when {rule.metric.name} is forecast to reach "
         f"{write_value(rule.reaches, rule.metric.unit)} within {write_duration(rule.within)}"
+        f"{levels_in_words(rule)}"
     )
-    for severity, within in sorted(rule.levels.items(), key=lambda one: one[0].rank):
-        text += f"; {severity} within {write_duration(within)}"
-    return text
+
+
+def levels_in_words(rule: Forecast | Wear) -> str:
+    """Return e.g. ``; high within 2d; critical within 12h``."""
+    return "".join(
+        f"; {severity} within {write_duration(within)}"
+        for severity, within in sorted(rule.levels.items(), key=lambda one: one[0].rank)
+    )
 
 
 KIND = RuleKind(

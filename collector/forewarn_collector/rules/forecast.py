@@ -37,6 +37,7 @@ class Tier(StrEnum):
 
     SLOW = "slow"
     FAST = "fast"
+    STEPS = "steps"  # of what is used up in whole percents
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ A new kind is a module with a KIND and its line here.
 from typing import Any
 
 from forewarn_checks.base import Rule
-from forewarn_collector.rules import absence, ahead, growth, state, threshold
+from forewarn_collector.rules import absence, ahead, growth, state, threshold, wear
 from forewarn_collector.rules.kind import RuleKind
 
 KINDS: dict[type, RuleKind[Any]] = {
     kind.rule_type: kind
-    for kind in (threshold.KIND, state.KIND, growth.KIND, ahead.KIND, absence.KIND)
+    for kind in (threshold.KIND, state.KIND, growth.KIND, ahead.KIND, wear.KIND, absence.KIND)
 }
 
 

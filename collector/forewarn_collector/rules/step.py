@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from forewarn_checks.base import Absence, Forecast, Growth, Severity, State, Threshold
+from forewarn_checks.base import Absence, Forecast, Growth, Severity, State, Threshold, Wear
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kind import OK, Alert, AlertState, Data, Observation, Verdict
 from forewarn_collector.rules.kinds import kind_of
@@ -217,7 +217,7 @@ def _tell(alert: Alert, observation: Observation, now: int) -> tuple[Alert, Even
 def _patience(booked: BookedRule) -> tuple[int, int, int]:
     """Return `hold_for` in microseconds, the readings that must hold, and `clear_for`."""
     rule = booked.rule
-    if isinstance(rule, Threshold):
+    if isinstance(rule, Threshold | Wear):
         return rule.hold_for // MICROSECOND, 1, rule.clear_for // MICROSECOND
     if isinstance(rule, Forecast):
         # Looks are an hour apart but for the rhythm of the readings they are made at.
