@@ -4,7 +4,7 @@ The helper takes no options: what it reads is settled on its side of the socket.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from forewarn_agent import child, paths
 from forewarn_agent.orders import AskHelper, NoHelper
@@ -14,18 +14,23 @@ from forewarn_checks.base import CannotRead, NothingToRead, Options, Reader, Rea
 _SECONDS = 110.0
 
 
-def through_helper(ask: AskHelper) -> Reader:
-    """Return a reader of drives that has the helper do it."""
+def through_helper(
+    ask: AskHelper, unread: Callable[[str], Iterable[Reading]] = smart.unread
+) -> Reader:
+    """Return a reader of drives that has the helper do it.
+
+    `unread` gives what is told of the drives when it does not.
+    """
 
     def read(_options: Options) -> Iterator[Reading]:
         try:
             told = ask({"do": "smart"}, _SECONDS)
         except NoHelper as failure:
-            yield from smart.unread("no helper")
+            yield from unread("no helper")
             raise CannotRead(f"the helper does not answer: {failure}") from None
         lines = told.get("lines")
         if not isinstance(lines, list):
-            yield from smart.unread("no helper")
+            yield from unread("no helper")
             raise CannotRead(f"the helper refused: {told.get('error', 'no reason given')}")
         for line in lines:
             yield child.reading_of(json.loads(str(line)))

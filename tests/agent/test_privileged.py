@@ -52,3 +52,18 @@ def test_no_helper_is_told() -> None:
 
     with pytest.raises(CannotRead, match="nobody listens"):
         list(through_helper(ask)({}))
+
+
+def test_without_the_helper_every_drive_is_blind_and_the_reason_is_told() -> None:
+    blind = Sample("smart_blind", 1, {"drive": "S3Z9", "reason": "no helper"})
+
+    def ask(_asked: Json, _timeout: float) -> Json:
+        raise NoHelper("nobody listens")
+
+    found = []
+    with pytest.raises(CannotRead):
+        for reading in through_helper(ask, lambda reason: [blind] if reason == "no helper" else [])(
+            {}
+        ):
+            found.append(reading)
+    assert found == [blind]
