@@ -17,7 +17,7 @@ from forewarn_collector.api.paths import Id
 from forewarn_collector.api.principal import Principal
 from forewarn_collector.pages import panels
 from forewarn_collector.pages.charts import MOST_LINES, WIDE, Chart, draw
-from forewarn_collector.pages.facts import lay_out
+from forewarn_collector.pages.facts import lay_out, lay_out_asset, lay_out_changes
 from forewarn_collector.pages.panels import Judged
 from forewarn_collector.pages.readings import sections
 from forewarn_collector.pages.spans import DEFAULT, USUAL, Span, choose
@@ -28,12 +28,14 @@ from forewarn_collector.queries.hosts import HostDetail, find_host
 from forewarn_collector.queries.suppression import holding, list_held
 from forewarn_collector.queries.tickets import Which, list_tickets
 from forewarn_collector.selector import Selector, parse
-from forewarn_collector.state import forecasts
+from forewarn_collector.state import acceptance, forecasts
+from forewarn_collector.state.assets import changes_of
 from forewarn_collector.state.forecasts import Standing
 from forewarn_collector.track_record import FORETELLING, Coverage
 from forewarn_collector.units import write_value
 
 _TICKETS = 10
+_CHANGES = 30
 
 Usual = Annotated[str, Query(alias="range", max_length=20)]
 Given = Annotated[str, Query(max_length=40)]
@@ -77,8 +79,10 @@ def get_host(
         tickets = list_tickets(
             connection, asker, Selector(), which=Which.ALL, host_id=id, limit=_TICKETS
         )
+        changed, _ = changes_of(connection, id, limit=_CHANGES)
         ahead = _ahead(connection, collector, id, now)
         held = list_held(connection, asker, host_id=id)
+        baselines = acceptance.of_host(connection, id)
         known = collector.hosts.get(id)
         groups = {name: parse(text) for name, text in collector.book.groups.items()}
         hold = None if known is None else holding(connection, known, groups, now)
@@ -96,6 +100,7 @@ def get_host(
         host=host,
         tickets=tickets.tickets,
         ahead=ahead,
+        baselines=baselines,
         hold=hold,
         held={(one.rule, one.component): one for one in held},
         sections=shown,
@@ -105,6 +110,8 @@ def get_host(
             name: list(_drawings(collector, host, check, rules, span, here))
             for name, check in checks.items()
         },
+        asset=lay_out_asset(host.asset, now.astimezone(here.zone).date()),
+        changes=lay_out_changes(changed),
         facts=rows,
         tables=tables,
         span=span,

@@ -40,6 +40,8 @@ class AlertLine:
     since: datetime
     seen_until: datetime
     ticket: int | None  # number of the ticket that carries its episode
+    flapping: bool = False  # it comes and goes, and lasts until it stays over
+    flaps: int = 0  # how often its episode would have ended and begun again
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _alert(row: Row[Any]) -> AlertLine:
         since=row.since,
         seen_until=row.seen_until,
         ticket=row.ticket,
+        flapping=bool(row.memory.get("flapping")),
+        flaps=int(row.memory.get("flaps") or 0),
     )
 
 
