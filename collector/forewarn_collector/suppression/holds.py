@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from forewarn_collector.selector import Selector
+from forewarn_collector.suppression.matching import Matching
 from forewarn_collector.suppression.windows import Cause, Placed, Silence, Window
 
 
@@ -57,6 +58,7 @@ class Holds:
         self._silences = tuple(silences)
         self._groups = groups or {}
         self._active = NOTHING
+        self._matching = Matching((), {})
         self._by_host: dict[int, _Active] = {}
 
     def turn(self, now: datetime) -> None:
@@ -76,6 +78,9 @@ class Holds:
             hold for _, hold in self._active.silences
         ] != [hold for _, hold in silences]:
             self._active = active
+            scopes = [(window.id, window.scope) for window, _ in windows]
+            scopes += [(silence.id, silence.scope) for silence, _ in silences]
+            self._matching = Matching(scopes, self._groups)
             self._by_host.clear()
 
     def forget_hosts(self) -> None:
@@ -94,10 +99,10 @@ class Holds:
         return max(found, key=_ends, default=None)
 
     def _matched(self, host: Numbered) -> _Active:
-        windows, silences, groups = self._active.windows, self._active.silences, self._groups
+        covering = self._matching.covering(host)
         return _Active(
-            tuple(one for one in windows if one[0].scope.covers(host, groups)),
-            tuple(one for one in silences if one[0].scope.covers(host, groups)),
+            tuple(one for one in self._active.windows if one[0].id in covering),
+            tuple(one for one in self._active.silences if one[0].id in covering),
         )
 
 
