@@ -13,10 +13,11 @@ from forewarn_checks.windows import drives as on_windows
 READ = "none"
 _WORTH_MENDING = frozenset({"denied", "timed out", "unreadable"})
 _HAVE_SMART = re.compile(r"(sd|hd|nvme|PhysicalDrive)", re.IGNORECASE)
-# What hypervisors and storage networks call their volumes: those have no health of their own.
+# What hypervisors, storage networks and controllers call their volumes: those have no health of
+# their own.
 _VOLUMES = re.compile(
     r"QEMU|VBOX|VMware|Virtual|Msft|Xen|PersistentDisk|Persistent Disk|Amazon|Elastic Block"
-    r"|NVMe Direct|NVMe Accelerator|LIO-ORG|iSCSI",
+    r"|NVMe Direct|NVMe Accelerator|LIO-ORG|iSCSI|RAID|PERC|LOGICAL VOLUME",
     re.IGNORECASE,
 )
 _MOST = 256

@@ -114,6 +114,7 @@ def read_through(path: str, options: Options, run: Execute, known: Known) -> Ite
         yield from (_blind(sight) for sight in all_blind(known, "no scan"))
         raise
     if not found:
+        yield from (_blind(sight) for sight in all_blind(known, "not found"))
         raise NothingToRead(
             f"{path} found no drive: virtual disks and some controllers have no SMART; name drives "
             'it misses in [checks.smart.options] devices = ["/dev/sda -d megaraid,0"]'

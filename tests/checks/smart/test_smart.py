@@ -395,6 +395,14 @@ def test_a_scan_that_fails_blinds_every_drive_that_ought_to_speak() -> None:
     assert blind(got) == {"WD-WCC7K": "no scan"}
 
 
+def test_drives_that_the_scan_does_not_see_are_blind() -> None:
+    """A hardened unit may hide the devices; then the scan ends well and lists nothing."""
+    volume = replace(SDA, name="sdc", model="PERC H730P Mini", serial="0012")
+    got, end = read(Fake({}, "{}"), known=[SDA, GUEST, VIRTIO, volume])
+    assert end.startswith("NothingToRead")
+    assert blind(got) == {"WD-WCC7K": "not found"}
+
+
 def test_attributes_are_drawn_once_each_and_only_where_no_metric_tells_them() -> None:
     got, _ = read(Fake({"/dev/sda": case("sata_hdd_healthy"), "/dev/nvme0": case("nvme_healthy")}))
     rows = json.loads(case("sata_hdd_healthy"))["ata_smart_attributes"]["table"]
