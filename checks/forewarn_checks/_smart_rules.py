@@ -174,8 +174,8 @@ RULES: tuple[Rule, ...] = (
         "unreadable: look at its cable and dmesg; run `smartctl -a` by hand. Unsupported: its USB "
         'bridge is unknown; try its type in [checks.smart.options] devices = ["/dev/sda -d sat"]. '
         "No scan, not found: run `smartctl --scan-open` by hand, see whether the agent's unit "
-        "hides /dev from it, and name the drive in devices. What is not to be watched: [checks.smart] "
-        "enabled = false.",
+        "hides /dev from it, and name the drive in devices. What is not to be watched: "
+        "[checks.smart] enabled = false.",
     ),
     Threshold(
         name="SsdWearHigh",
