@@ -85,6 +85,7 @@ def proclaim(errand: Errand) -> Outcome:
         return Outcome(forbidden="apprise knows no service for the address in secret_file")
     if not service.verify_certificate:
         return Outcome(forbidden="verify=no is not taken; certificates are always verified")
+    service.redirects = False  # whatever the address says
     crier = Apprise(asset=asset)
     crier.add(service)
     with _watched() as seen:

@@ -146,11 +146,12 @@ class TestHerald:
         assert "allow_networks" in outcome.forbidden
         assert other.seen == []
 
-    def test_a_redirect_is_not_followed(self) -> None:
+    @pytest.mark.parametrize("asked", ["", "?redirect=yes"])
+    def test_a_redirect_is_not_followed(self, asked: str) -> None:
         with channel() as inner:
             answer = httpx.Response(302, headers={"location": f"http://127.0.0.1:{inner.port}/"})
             with channel(answer) as other:
-                outcome = run(f"json://127.0.0.1:{other.port}/x", "127.0.0.0/8")
+                outcome = run(f"json://127.0.0.1:{other.port}/x{asked}", "127.0.0.0/8")
         assert (outcome.sent, outcome.status, inner.seen) == (False, 302, [])
 
     @pytest.mark.parametrize("address", ["json://169.254.169.254/x", "mailto://u:p@169.254.1.1"])
