@@ -87,12 +87,15 @@ class Gone:
 
     def _runs(self, points: Points, hosts: set[int]) -> RunsOf:
         """Return when the checks of some hosts went well, by host and check, oldest first."""
-        tells = np.fromiter(self._checks, np.int64, len(self._checks))
-        wanted = np.fromiter(hosts, np.int64, len(hosts))
+        tells = np.zeros(self._known, np.bool_)
+        tells[list(self._checks)] = True
+        wanted = np.zeros(max(int(points.host.max()), *hosts) + 1, np.bool_)
+        wanted[list(hosts)] = True
+        rows = np.flatnonzero(tells[points.shape])
         # Of what fails nothing is known; so nothing of it can be missed.
-        well = np.isin(points.shape, tells) & (points.value == 0.0) & np.isin(points.host, wanted)
+        rows = rows[(points.value[rows] == 0.0) & wanted[points.host[rows]]]
         found: RunsOf = {}
-        columns = (points.host[well], points.shape[well], points.at[well])
+        columns = (points.host[rows], points.shape[rows], points.at[rows])
         for host, shape, at in zip(*(column.tolist() for column in columns), strict=True):
             found.setdefault((host, self._checks[shape]), []).append(at)
             found.setdefault((host, COLLECTOR), []).append(at)
