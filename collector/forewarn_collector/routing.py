@@ -106,9 +106,14 @@ class Routing:
     routes: Sequence[Route] = ()
     teams: Mapping[str, Team] = field(default_factory=dict)
 
-    def route(self, asked: Asked) -> Routed | None:
-        """Return the first route that fits."""
+    def route(self, asked: Asked, away: Collection[str] = ()) -> Routed | None:
+        """Return the first route that fits; one to a person who is away does not.
+
+        The last takes every ticket all the same: nothing may be without a place.
+        """
         for route in self.routes:
+            if route.team is None and route.to in away and not route.asks_nothing:
+                continue
             reason = route.reason(asked)
             if reason is not None:
                 return Routed(route, reason)
@@ -116,19 +121,23 @@ class Routing:
 
 
 def rank(
-    team: Team, last_one: str | None, open_tickets: Mapping[str, int], last_turn: str | None
+    team: Team,
+    last_one: str | None,
+    open_tickets: Mapping[str, int],
+    last_turn: str | None,
+    away: Collection[str] = (),
 ) -> tuple[str, str] | None:
-    """Return which member is next, and why; None for a team without members.
+    """Return which member is next, and why; None for a team of which nobody is there.
 
     `last_one` had the last ticket like it, `open_tickets` counts by name, `last_turn` was chosen
-    before.
+    before, those `away` are passed by.
     """
-    if not team.members:
-        return None
-    if team.strategy is Strategy.STICKY and last_one in team.members:
-        return str(last_one), "had the last one"
     after = team.members.index(last_turn) + 1 if last_turn in team.members else 0
-    order = (*team.members[after:], *team.members[:after])
+    order = [one for one in (*team.members[after:], *team.members[:after]) if one not in away]
+    if not order:
+        return None
+    if team.strategy is Strategy.STICKY and last_one in order:
+        return str(last_one), "had the last one"
     if team.strategy is Strategy.ROUND_ROBIN:
         return order[0], "whose turn it is"
     fewest = min(order, key=lambda name: open_tickets.get(name, 0))

@@ -438,3 +438,17 @@ class PeriodReport(Answer):
     labour_minutes: int
     parts_cost: tuple[str, ...]
     patch_alerts_now: int
+
+
+class Absence(Answer):
+    """Somebody who is, or will be, away."""
+
+    person: str
+    since: datetime
+    until: datetime
+
+
+class Absences(Answer):
+    """Who is away."""
+
+    absences: tuple[Absence, ...]

@@ -17,7 +17,7 @@ import typer
 from pydantic import JsonValue
 
 from forewarn_scripts import credentials, host_commands, quiet, remote, shown, ticket_commands
-from forewarn_scripts.answers import HostLine, LoginKey, Me, Page, PeriodReport, Ticket
+from forewarn_scripts.answers import Absences, HostLine, LoginKey, Me, Page, PeriodReport, Ticket
 from forewarn_scripts.asking import AsJson, here, save
 from forewarn_scripts.client import (
     Collector,
@@ -217,6 +217,35 @@ def report(
         print_json(json.loads(body))
     else:
         print_out(shown.period_whole(read(PeriodReport, body)))
+
+
+@app.command()
+@tells_trouble
+def away(
+    person: Annotated[
+        str | None, typer.Argument(help="Who; of others only operators may say it.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Until when, like 2026-12-01T08:00:00+01:00.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From when on.", show_default="now")] = None,
+    back: Annotated[bool, typer.Option("--back", help="They are there again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say that somebody is away, so that new tickets pass them by; without options list it."""
+    said = {"person": person, "since": since, "until": until}
+    change = {name: value for name, value in said.items() if value}
+    if back and until:
+        fail("give --until or --back, not both", WRONG_USE)
+    if (person or since) and not (back or until):
+        fail("say until when with --until, or --back for there again", WRONG_USE)
+    with here() as collector, working("asking"):
+        body = collector.post("/absences", **change) if back or until else None
+        body = body or collector.get("/absences")
+    if as_json:
+        print_json(json.loads(body))
+    else:
+        print_out(shown.absences_table(read(Absences, body).absences))
 
 
 # -- asking --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from rich.text import Text
 from forewarn_checks.base import Unit
 from forewarn_checks.base.amounts import write_value
 from forewarn_scripts.answers import (
+    Absence,
     Alert,
     AssetChange,
     ClockShown,
@@ -136,6 +137,14 @@ def imports_table(changes: Iterable[LineChange]) -> Table:
     for one in changes:
         row = (str(one.line), one.host, one.name, one.before or "-", one.after or "-")
         table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
+def absences_table(absences: Iterable[Absence]) -> Table:
+    """Return one line a person who is, or will be, away."""
+    table = _table("WHO", "FROM", "UNTIL")
+    for one in absences:
+        table.add_row(_text(one.person), _text(when(one.since)), _text(when(one.until)))
     return table
 
 

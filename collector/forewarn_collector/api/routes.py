@@ -4,6 +4,7 @@ from fastapi import Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse, Response
 
+from forewarn_collector.api.absences import get_absences, post_absence
 from forewarn_collector.api.account import delete_key, get_clients, get_keys, get_me, post_key
 from forewarn_collector.api.assets import get_changes, post_assets
 from forewarn_collector.api.catalogue import get_checks
@@ -90,6 +91,8 @@ def add(desk: Desk) -> None:
     desk.api("GET", f"{PREFIX}/tickets", viewer, get_tickets)
     desk.api("POST", f"{PREFIX}/tickets", technician, post_ticket, status=201)
     desk.api("GET", f"{PREFIX}/report", viewer, get_period)
+    desk.api("GET", f"{PREFIX}/absences", viewer, get_absences)
+    desk.api("POST", f"{PREFIX}/absences", technician, post_absence)
     # Whoever calls here is known by the signature of the call.
     desk.api("POST", f"{PREFIX}/inbound/{{name}}", OPEN, receive)
     desk.api("GET", ticket, viewer, get_ticket)

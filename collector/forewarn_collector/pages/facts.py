@@ -5,15 +5,18 @@ Facts come from hosts and may have any shape; what does not fit is written as it
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import JsonValue
 
 from forewarn_checks.base import Unit
+from forewarn_collector.assets import FIELDS, warranty
 from forewarn_collector.queries.hosts import HostFact
+from forewarn_collector.state.assets import Change
 from forewarn_collector.units import write_value
 
 _MOST_ROWS = 500
+_SOON_DAYS = 90
 _MOST_COLUMNS = 12
 
 
@@ -29,6 +32,26 @@ class FactRow:
     def long(self) -> bool:
         """True when it wants a line of its own."""
         return len(self.text) > 60
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something people said of a host; `level` is a sign where it presses."""
+
+    title: str
+    text: str
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """How something about a host changed, for people."""
+
+    at: datetime
+    title: str
+    before: str
+    after: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,39 @@ def lay_out(facts: Sequence[HostFact]) -> tuple[tuple[FactRow, ...], tuple[FactT
         elif fact.value not in (None, "", []):
             rows.append(FactRow(_title(fact.name), _written(fact.name, fact.value), fact.since))
     return tuple(rows), tuple(tables)
+
+
+def lay_out_asset(fields: Mapping[str, str], today: date) -> tuple[Said, ...]:
+    """Return what people said of a host, in the order it is declared in."""
+    return tuple(
+        _warranty(fields, today) if one.name == "warranty_until" else Said(one.title, held)
+        for one in FIELDS.values()
+        if (held := fields.get(one.name)) is not None
+    )
+
+
+def _warranty(fields: Mapping[str, str], today: date) -> Said:
+    held = warranty(fields, today)
+    assert held is not None
+    if not held.valid:
+        return Said("Warranty", f"over since {held.until}", "high")
+    if held.days_left <= _SOON_DAYS:
+        return Said("Warranty", f"until {held.until}, {held.days_left} days left", "warning")
+    return Said("Warranty", f"until {held.until}", "ok")
+
+
+def lay_out_changes(changes: Sequence[Change]) -> tuple[ChangeLine, ...]:
+    """Return how a host changed; of things in lists what went and what came."""
+    return tuple(
+        ChangeLine(
+            one.at,
+            FIELDS[one.name].title if one.name in FIELDS and one.by else _title(one.name),
+            _written(one.name, one.before),
+            _written(one.name, one.after),
+            one.by or "the host",
+        )
+        for one in changes
+    )
 
 
 def _things(value: JsonValue) -> list[Mapping[str, JsonValue]]:

@@ -146,7 +146,9 @@ def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Tel
     team = telling.routing.teams.get(mark.to)
     if team is not None:
         subject, host_id = row["subject"], row["host_id"]
-        to, data["because"] = duty.whom(connection, team, subject=subject, host_id=host_id)
+        to, data["because"] = duty.whom(
+            connection, team, subject=subject, host_id=host_id, at=mark.at
+        )
         sets["team"] = team.name
     data |= {"from": row["assignee"], "assignee": to}
     sets["assignee"] = to

@@ -1,10 +1,12 @@
 """Choose whose a ticket becomes: routes decide, teams share.  All SQL of it is in here."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from forewarn_collector.routing import Asked, Routing, Strategy, Team, rank
+from forewarn_collector.state import absences
 from forewarn_collector.state.history import Event, event
 from forewarn_collector.state.tables import team_turns, tickets
 from forewarn_collector.state.tickets import OPEN_STATES, TicketState
@@ -14,7 +16,7 @@ def route(
     connection: Connection, routing: Routing, asked: Asked, *, subject: str, host_id: str | None
 ) -> Event | None:
     """Return the event that gives a new ticket to somebody, and why; None without routes."""
-    routed = routing.route(asked)
+    routed = routing.route(asked, absences.away(connection, asked.at))
     if routed is None:
         return None
     data: dict[str, Any] = {"route": routed.route.name, "reason": routed.reason}
@@ -22,7 +24,7 @@ def route(
     if routed.route.team is None:
         data["to"] = to
     else:
-        to, why = whom(connection, routed.route.team, subject=subject, host_id=host_id)
+        to, why = whom(connection, routed.route.team, subject=subject, host_id=host_id, at=asked.at)
         data |= {"team": routed.route.team.name, "to": to, "because": why}
     sets: dict[str, str | None] = {"assignee": to}
     if routed.route.team is not None:
@@ -33,18 +35,22 @@ def route(
 
 
 def whom(
-    connection: Connection, team: Team, *, subject: str, host_id: str | None
+    connection: Connection, team: Team, *, subject: str, host_id: str | None, at: datetime
 ) -> tuple[str | None, str]:
-    """Return the member of a team who is next, and why; it is then the turn of the one after."""
+    """Return the member of a team who is next, and why; it is then the turn of the one after.
+
+    Those who are away at this moment are passed by.
+    """
     last_one = None
     if team.strategy is Strategy.STICKY:
         last_one = _last_one(connection, team, subject, host_id)
     turn = select(team_turns.c.member).where(team_turns.c.team == team.name)
     last_turn = connection.execute(turn).scalar()
     counts = {} if team.strategy is Strategy.ROUND_ROBIN else _open_tickets(connection, team)
-    chosen = rank(team, last_one, counts, last_turn)
+    chosen = rank(team, last_one, counts, last_turn, absences.away(connection, at))
     if chosen is None:
-        return None, "the team has no members; whoever takes it"
+        nobody = "all of the team are away" if team.members else "the team has no members"
+        return None, f"{nobody}; whoever takes it"
     if chosen[0] != last_one:
         _keep_turn(connection, team.name, chosen[0])
     return chosen

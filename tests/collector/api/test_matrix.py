@@ -42,6 +42,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "GET /api/v1/alerts": {},
     "GET /api/v1/tickets": {},
     "GET /api/v1/report": {},
+    "GET /api/v1/absences": {},
+    "POST /api/v1/absences": {"json": {"until": "2199-01-01T00:00:00Z"}},
     "POST /api/v1/tickets": {"json": {"title": "It beeps", "client": "acorp"}},
     "POST /api/v1/inbound/{name}": {"json": {"title": "x"}},
     "GET /api/v1/tickets/{number}": {},

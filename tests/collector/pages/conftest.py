@@ -17,7 +17,7 @@ from forewarn_collector.api.people import find_person, open_session
 from forewarn_collector.api.principal import Role
 
 try:
-    import weasyprint  # noqa: F401
+    import weasyprint  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
 except (ImportError, OSError):  # not installed, or without Pango
     CAN_PRINT = False
 else:
