@@ -25,7 +25,7 @@ from forewarn_collector.suppression.windows import Window
 
 AT_ONCE = 200
 """Hosts in one transaction."""
-MOST_READ = 2000
+MOST_READ = 1000
 """Hosts of one window whose readings are compared, too; of the others silence and checks."""
 _BACK = timedelta(days=31)
 

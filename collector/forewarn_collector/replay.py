@@ -1,6 +1,7 @@
 """Judge readings that were, or might be: the engine's own rounds, without a database.
 
-What is not replayed: what people do (tickets acknowledged, silenced), and what is told to others.
+What is not replayed: what people do with tickets, and what is told to others.  What windows and
+silences would hold is held only where `holds` names some: a test of rules does, a backtest not.
 """
 
 from collections.abc import Mapping, Sequence
