@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import httpx
 from pydantic import JsonValue
 
-from forewarn_collector.destinations._profile import Answers, Profile
+from forewarn_collector.destinations._profile import Answers, Asking, Profile
 from forewarn_collector.destinations._setting import Setting, own_words, states_of
-from forewarn_collector.destinations._talk import Found, Stopped, Talk
+from forewarn_collector.destinations._talk import Found, Stopped, Talk, Unreadable
 from forewarn_collector.destinations._template import fill_text, read_all
 from forewarn_collector.destinations._words import tag_of
 from forewarn_collector.text import plain
@@ -51,13 +51,27 @@ def _records(
         return
     by_reference = {one.reference: one for one in known}
     for start in range(0, len(known), answers.at_once):
-        batch = known[start : start + answers.at_once]
-        named = [fill_text(answers.each, {"reference": one.reference}) for one in batch]
-        asked = talk.saying({"references": answers.between.join(named)})
-        for record in asked.records(answers.many):
+        for record in _several(talk, answers, answers.many, known[start : start + answers.at_once]):
             reference = _reference(talk, record)
             if reference in by_reference:
                 yield by_reference[reference], record
+
+
+def _several(
+    talk: Talk, answers: Answers, asking: Asking, batch: Sequence[Known]
+) -> list[JsonValue]:
+    """Ask about several tickets at once, about fewer where their texts are longer than we read."""
+    named = [fill_text(answers.each, {"reference": one.reference}) for one in batch]
+    try:
+        return talk.saying({"references": answers.between.join(named)}).records(asking)
+    except Unreadable:
+        if len(batch) == 1:
+            return []  # one ticket that is too long must not hide all others
+        half = len(batch) // 2
+        return [
+            *_several(talk, answers, asking, batch[:half]),
+            *_several(talk, answers, asking, batch[half:]),
+        ]
 
 
 def _fetched(talk: Talk, one: Known) -> list[JsonValue]:

@@ -1,6 +1,7 @@
 """One conversation with a ticket system: ask, tell, and believe only what carries our key.
 
-Stopped     the conversation ended; it holds the answer for the outbox
+Stopped          the conversation ended; it holds the answer for the outbox
+    Unreadable   an answer is no JSON
 """
 
 import re
@@ -45,6 +46,10 @@ class Stopped(Exception):
     def __init__(self, delivery: TryAgain | Refused) -> None:
         super().__init__()
         self.delivery = delivery
+
+
+class Unreadable(Stopped):
+    """An answer is no JSON: another page, or longer than we read."""
 
 
 class Talk:
@@ -156,6 +161,8 @@ class Talk:
             return False
         try:
             answer = self._look(asking)
+        except Unreadable:
+            return False  # more was said than we read: better twice than never
         except Stopped as stopped:
             if isinstance(stopped.delivery, TryAgain):
                 raise
@@ -198,7 +205,7 @@ class Talk:
             raise Stopped(_blamed(failure, asking))
         told = _json(answer)
         if told is None and answer.status_code != 204:
-            raise Stopped(TryAgain("the answer to a search is no JSON; is url right?"))
+            raise Unreadable(TryAgain("the answer to a search is no JSON; is url right?"))
         return told
 
     def _post(

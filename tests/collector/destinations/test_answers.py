@@ -8,8 +8,10 @@ import pytest
 from tests.collector.destinations.contract import AT
 from tests.collector.destinations.test_profiles import Line, story
 
+from forewarn_collector import egress
 from forewarn_collector.destinations import all_destinations, all_profiles
 from forewarn_collector.destinations._profile import BadProfile, read_profile
+from forewarn_collector.destinations._words import tag_of
 from forewarn_collector.tickets import Known, Looked, Progress, Refused, Standing, TryAgain
 
 ANSWERING = sorted(kind for kind, one in all_profiles().items() if one.answers)
@@ -119,6 +121,26 @@ def test_many_tickets_are_asked_about_in_few_requests() -> None:
         known.append(Known(ticket_key=f"k#{number}", reference=str(row["id"])))
     look(line, *known)
     assert len(line.desk.seen) == 3
+
+
+def test_answers_longer_than_we_read_are_asked_for_in_parts() -> None:
+    """Redmine tells whole descriptions; 64 kB are read, and the rest of an answer is cut."""
+    line, known = Line("redmine"), []
+    for number in range(8):
+        row = line.desk.new(
+            subject=f"x [{tag_of(f'k#{number}')}]",
+            description="long " * (3000 if number else 30_000),
+            status_id=2,
+        )
+        known.append(Known(ticket_key=f"k#{number}", reference=str(row["id"])))
+    ask = all_destinations()["redmine"].look
+    assert ask is not None
+    inner = httpx.MockTransport(line._served)
+    guarded = egress.GuardedTransport(inner, (), lambda *_: ["93.184.216.34"])
+    with httpx.Client(transport=guarded) as http:
+        found = _tuple(ask(line.config, known, http, AT))
+    assert {one.ticket_key for one in found} == {f"k#{number}" for number in range(1, 8)}
+    assert {one.progress for one in found} == {Progress.ACKNOWLEDGED}
 
 
 def test_the_administrator_may_say_what_a_state_means() -> None:

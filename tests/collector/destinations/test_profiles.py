@@ -321,6 +321,16 @@ class TestFinding:
         assert len(line.desk.said) == 1
 
 
+def test_a_long_discussion_does_not_keep_us_from_saying_more() -> None:
+    """Of an answer 64 kB are read; a comment that was perhaps made is then made again."""
+    line = Line("redmine")
+    line.tell(story()[0])
+    cut = httpx.Response(200, text='{"issue": {"journals": [{"notes": "long')
+    line.desk.trouble = lambda r: cut if "include" in r.url.params else None
+    assert isinstance(line.tell(story()[1]), Delivered)
+    assert len(line.desk.said) == 1
+
+
 def _mark(line: Line, row: dict[str, Any]) -> Any:
     return row[line.desk.spec.mark_field]
 
