@@ -15,7 +15,7 @@ import pytest
 
 from forewarn_checks import smart
 from forewarn_checks._process import Done, execute
-from forewarn_checks._smart_drives import ask
+from forewarn_checks._smart_drives import ask, ask_all
 from forewarn_checks._smart_health import Health
 from forewarn_checks._smartctl import Device, Smartctl, devices, find
 from forewarn_checks.base import CannotRead, Fact, NothingToRead, Options, Reading, Sample
@@ -167,6 +167,19 @@ def test_a_killed_smartctl_fails_the_run_and_keeps_the_other_drives() -> None:
     assert samples(got)
     assert end.startswith("CannotRead")
     assert "/dev/sda (smartctl was killed: no answer in time)" in end
+
+
+def test_many_drives_that_hang_are_not_all_waited_for() -> None:
+    """However many there are, the check ends before its reader is given up."""
+    moments = iter(range(0, 10_000, 20))
+    fake = Fake(
+        {"/dev/nvme0": case("nvme_healthy")} | {f"/dev/sd{n}": Done("", None) for n in range(9)}
+    )
+    found = [Device(name) for name in fake.answers]
+    drives = ask_all(Smartctl("smartctl", run=fake), found, clock=lambda: float(next(moments)))
+    assert len(drives) == 10
+    assert len(fake.calls) == 3
+    assert sum("not asked" in drive.detail for drive in drives) == 7
 
 
 @pytest.mark.parametrize(
