@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-_WIDTH = 8
-
 Thing = TypeVar("Thing")
 Answer = TypeVar("Answer")
 
@@ -18,8 +16,14 @@ class AtOnce(Generic[Thing, Answer]):
     is not asked again, so that each costs one thread in all, not one a run.
     """
 
-    def __init__(self, ask: Callable[[Thing], Answer]) -> None:
+    def __init__(self, ask: Callable[[Thing], Answer], *, width: int = 8) -> None:
+        """Take what asks one, raising nothing, and how many are asked at a time.
+
+        `width` is to be so large that all have their turn although each uses up its own time:
+        one that had none counts as one that did not answer.
+        """
         self._ask = ask
+        self._width = width
         self._open: set[Thing] = set()
         self._lock = threading.Lock()
 
@@ -49,7 +53,7 @@ class AtOnce(Generic[Thing, Answer]):
 
         threads = [
             threading.Thread(target=work, name="looking", daemon=True)
-            for _ in range(min(_WIDTH, len(waiting)))
+            for _ in range(min(self._width, len(waiting)))
         ]
         end = time.monotonic() + seconds
         for thread in threads:

@@ -100,7 +100,7 @@ def look_up(lookup: Lookup) -> Found | None:
     return Found(addresses, time.perf_counter() - began)
 
 
-_AT_ONCE = AtOnce(look_up)
+_AT_ONCE = AtOnce(look_up, width=12)
 
 
 def read_linux(options: Options) -> Iterator[Reading]:

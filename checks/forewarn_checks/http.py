@@ -81,7 +81,7 @@ def _read(options: Options) -> Iterator[Reading]:
     from forewarn_checks._at_once import AtOnce
     from forewarn_checks._http_probe import fetch
 
-    yield from readings(options, AtOnce(fetch), datetime.now(UTC))
+    yield from readings(options, AtOnce(fetch, width=12), datetime.now(UTC))
 
 
 def readings(

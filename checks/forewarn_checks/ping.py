@@ -97,7 +97,7 @@ def _ping(host: str) -> Echoes | str:
         return str(error)
 
 
-_AT_ONCE: Ping = AtOnce(_ping)
+_AT_ONCE: Ping = AtOnce(_ping, width=12)
 
 
 def parse_host(text: str) -> str:

@@ -80,7 +80,7 @@ def connect(target: Target) -> float | None:
     return time.perf_counter() - began
 
 
-_AT_ONCE = AtOnce(connect)
+_AT_ONCE = AtOnce(connect, width=12)
 
 
 def read_linux(options: Options) -> Iterator[Reading]:
