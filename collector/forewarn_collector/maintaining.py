@@ -15,7 +15,7 @@ from forewarn_collector.rules.silence import silences
 from forewarn_collector.samples import CheckStatus, SampleStore
 from forewarn_collector.selector import parse
 from forewarn_collector.state import alerts as memory
-from forewarn_collector.state import maintaining, suppression
+from forewarn_collector.state import held, maintaining, suppression
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
 from forewarn_collector.state.maintaining import Begun, Compared
@@ -27,7 +27,10 @@ AT_ONCE = 200
 """Hosts in one transaction."""
 MOST_READ = 1000
 """Hosts of one window whose readings are compared, too; of the others silence and checks."""
+KEPT = timedelta(days=400)
+"""How long is known which alerts were held, and how each host of a window was."""
 _BACK = timedelta(days=31)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Maintainer:
     database: Database
     store: SampleStore
     hosts: Hosts
+    _forgot: datetime | None = None
 
     def turn(self, book: RuleBook, telling: Telling, now: datetime) -> Maintained:
         """Begin what begins, and decide what has settled."""
@@ -58,7 +62,15 @@ class Maintainer:
             if now >= one.occurrence.settled:
                 self._decide(one, telling, now)
                 decided += 1
+        self._forget(now)
         return Maintained(begun, decided)
+
+    def _forget(self, now: datetime) -> None:
+        if self._forgot is None or now - self._forgot >= _DAY:
+            self._forgot = now
+            with self.database.write() as connection:
+                held.forget(connection, now - KEPT)
+                maintaining.forget(connection, now - KEPT)
 
     def _begin(self, now: datetime) -> int:
         with self.database.read() as connection:

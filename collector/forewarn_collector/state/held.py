@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from forewarn_checks.base import Severity
 from forewarn_collector.clock import uuid7
@@ -13,6 +13,7 @@ from forewarn_collector.state.tables import episodes, held_alerts
 from forewarn_collector.suppression.holding import Held, Outcome
 from forewarn_collector.suppression.holds import Hold
 from forewarn_collector.suppression.windows import Cause
+from forewarn_collector.text import plain
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -122,7 +123,12 @@ def others(connection: Connection, alert: AlertRow, held: Held) -> list[str]:
         columns.ended_at.is_(None) | (columns.ended_at >= moment(held.since)),
     )
     rows = connection.execute(query.order_by(columns.id).limit(_OTHERS))
-    return [f"{row.rule}, {row.component[:80]}: {row.outcome or 'held'}" for row in rows]
+    return [f"{row.rule}, {plain(row.component, 80)}: {row.outcome or 'held'}" for row in rows]
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Delete what was held and ended before a moment; return how much."""
+    return connection.execute(delete(held_alerts).where(held_alerts.c.ended_at < before)).rowcount
 
 
 def moment(microseconds: int) -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from forewarn_collector.clock import uuid7
 from forewarn_collector.priority import impact_of
@@ -191,6 +191,16 @@ def decided(connection: Connection, begun: Begun, now: datetime) -> None:
             wrong=sum(bool(row.findings) for row in rows),
         )
     )
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Delete how hosts were at windows decided before a moment; return of how many hosts.
+
+    What became of a window stays, in numbers.
+    """
+    old = select(maintenance_occurrences.c.id).where(maintenance_occurrences.c.decided_at < before)
+    gone = delete(maintenance_hosts).where(maintenance_hosts.c.occurrence_id.in_(old))
+    return connection.execute(gone).rowcount
 
 
 def read_findings(kept: Sequence[Mapping[str, str]]) -> tuple[Finding, ...]:

@@ -168,3 +168,15 @@ def test_deciding_twice_opens_nothing_twice(house: House) -> None:
         connection.execute(maintenance_occurrences.update().values(decided_at=None))
     house.turn()
     assert len(house.tickets()) == 1
+
+
+def test_what_was_held_long_ago_is_forgotten_and_what_became_of_it_stays(house: House) -> None:
+    well(house, house.host)
+    house.plan()
+    house.turn()
+    house.go(40)
+    house.fleet.at += timedelta(days=401)
+    house.turn()
+    with house.fleet.database.read() as connection:
+        assert connection.execute(select(maintenance_hosts)).all() == []
+        assert connection.execute(select(maintenance_occurrences)).one().hosts == 2
