@@ -140,3 +140,28 @@ def test_never_is_said() -> None:
 
 def test_controls_and_direction_changes_are_made_visible() -> None:
     assert plain("a\x1b[31m\u202eb\r\nc") == "a�[31m�b�\nc"
+
+
+def test_a_host_that_never_came_is_never_heard_not_ok() -> None:
+    unheard = LINE | {"health": "ok", "last_seen": None}
+    assert "never heard" in drawn(hosts_table([HostLine.model_validate(unheard)], NOW))
+    whole = drawn(host_whole(Host.model_validate(HOST | unheard), NOW))
+    assert "never heard" in whole
+    assert "ok" not in whole.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (10_800.0, "3 h ahead of the collector's"),
+        (-300.0, "5 min behind the collector's"),
+        (-0.3, "right"),
+    ],
+)
+def test_a_host_says_how_its_clock_stands(ahead: float, said: str) -> None:
+    whole = drawn(host_whole(Host.model_validate(HOST | {"clock_ahead_seconds": ahead}), NOW))
+    assert said in whole
+
+
+def test_of_a_clock_that_is_not_known_nothing_is_said() -> None:
+    assert "clock" not in drawn(host_whole(Host.model_validate(HOST), NOW))

@@ -458,3 +458,20 @@ def test_a_report_says_what_was_done_and_that_it_was_not_altered(lived: House) -
         assert words in page
     assert re.search(r"<code>[0-9a-f]{64}</code>", page)
     assert lived.as_("vic").get("/tickets/2/report").status_code == 404
+
+
+def test_a_host_that_never_came_is_never_heard_on_list_and_page(house: House) -> None:
+    host = house.fleet.host("web9")
+    ann = house.as_("ann")
+    for path in ("/", f"/hosts/{host.id}"):
+        text = ann.get(path).text
+        assert "never heard" in text
+        assert 'class="level ok"' not in text
+    assert "Nothing ever came from this host" in text
+
+
+def test_the_page_of_a_host_says_how_its_clock_stands(house: House) -> None:
+    host = house.fleet.host("web9")
+    behind = ("clock_error_seconds", (("direction", "behind"),))
+    house.fleet.read(host, "disk", [(house.fleet.at, {behind: 10_800.0})])
+    assert "clock 3 h behind" in house.as_("ann").get(f"/hosts/{host.id}").text
