@@ -15,7 +15,7 @@ from forewarn_checks.base import Forecast
 from forewarn_collector.judgement import Judgement, Made
 from forewarn_collector.rules.ahead import due_of
 from forewarn_collector.rules.book import BookedRule
-from forewarn_collector.rules.forecast import Date, forecast
+from forewarn_collector.rules.forecast import YOUNG_LEVEL, Date, forecast
 from forewarn_collector.rules.highs import Highs
 from forewarn_collector.rules.kind import AlertState, Observation
 from forewarn_collector.samples import Histories, Points, Shape, Span
@@ -135,7 +135,10 @@ class Outlook:
             self._seen[row] = at
             slot = (at + self._phase(row)) // HOUR
             due = slot > looked[row]
-            worth = self._highs.may_date(row, at, points.value[picked[mains]]) & self._learnt[row]
+            value = points.value[picked[mains]]
+            # After a start a large fleet is learnt for an hour; what is nearly full cannot wait.
+            told = self._learnt[row] | (value >= YOUNG_LEVEL * self._rule.reaches)
+            worth = self._highs.may_date(row, at, value) & told
             chosen = due & (worth | live[row])
             looked[row[chosen]] = slot[chosen]
             live[row[chosen]] = True

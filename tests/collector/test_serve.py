@@ -270,6 +270,22 @@ def test_what_was_acknowledged_outlives_a_kill_and_is_held_once(served: Served) 
     served.start()
 
 
+def test_rules_are_tried_on_what_a_running_collector_holds(served: Served) -> None:
+    """Hot and sealed, beside the process that owns the file; nothing of the replay is left."""
+    with served.client(served.agents) as client:
+        agent = enrol(served, client)
+        assert agent.post(client, *range(1, 31)).status_code == 200
+    for options in ((), ("--as-received",), ("--compare", "current")):
+        tried = command(served.directory, "rules", "backtest", "--from", "1h", "--json", *options)
+        assert tried.returncode == 0, tried.stderr
+        told = json.loads(tried.stdout)
+        assert told["summary"]["points"] >= 30
+        assert told["rules"]["DiskWillFill"] == {"kind": "forecast", "episodes": []}
+        assert "maintenance" in told["summary"]["not_simulated"]
+    assert not any((served.directory / "replay").iterdir())
+    assert control.ask(served.directory, "status")
+
+
 def test_plain_http_never_leaves_the_machine(tmp_path: Path) -> None:
     """A proxy on this machine may speak it to us, and nobody else."""
     made = tmp_path / "collector"

@@ -5,31 +5,47 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sqlalchemy import func, insert, select
 from tests.collector.engine.line import Line, microseconds, new_line
 
+from forewarn_checks.base import Forecast as DeclaredForecast
 from forewarn_checks.base import Severity
 from forewarn_collector.judgement import Made
 from forewarn_collector.outlook import Outlook
+from forewarn_collector.replay import Replay
+from forewarn_collector.rules.ahead import judge
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.rules.change import LevelChange, RuleChange
-from forewarn_collector.rules.forecast import DAY, HOUR, Date, forecast
-from forewarn_collector.rules.kind import Due
+from forewarn_collector.rules.forecast import (
+    DAY,
+    HOUR,
+    Date,
+    Error,
+    Forecast,
+    Insufficient,
+    Never,
+    Tier,
+    forecast,
+)
+from forewarn_collector.rules.kind import OK, Due, Observation
 from forewarn_collector.samples import Points, Shape, Span
 from forewarn_collector.samples.memory import Memory, thinned
 from forewarn_collector.state import forecasts
+from forewarn_collector.state.hosts import KnownHost
 from forewarn_collector.state.tables import alerts
 from forewarn_collector.state.tables import forecasts as table
 from forewarn_collector.state.tickets import TicketState
 from forewarn_collector.track_record import Coverage, Ledger
 
 LABELS = {"mountpoint": "/srv", "device": "/dev/sdb1", "fstype": "ext4"}
+LABEL_ROW = tuple(sorted(LABELS.items()))
 ALONE = RuleBook(tuple(one for one in declared() if one.booked.name == "DiskWillFill"))
 
 
@@ -309,3 +325,108 @@ def test_hours_and_five_minutes_carry_the_same_forecast_as_every_reading(
     assert type(whole) is type(thin)
     if isinstance(whole, Date) and isinstance(thin, Date):
         assert thin.seconds == pytest.approx(whole.seconds, rel=0.02, abs=DAY / 24)
+
+
+@settings(max_examples=4, deadline=None)
+@given(walks, st.floats(0, 0.9), st.randoms(use_true_random=False))
+@example([(200, 0.0, 0.0), (14, 1.0, 0.0)], 0.5, Random(7))
+def test_batches_and_the_order_inside_them_change_no_forecast(
+    legs: list[tuple[float, float, float]], start: float, random: Random
+) -> None:
+    """Every reading by itself, some at a time, shuffled: the same episodes, the same score."""
+    value = walk(legs, start)[-8 * 288 :]
+    at = (np.arange(len(value)) * 300 + 20_000 * 86400) * 1_000_000
+    shapes = [Shape("disk_used_ratio", tuple(sorted(LABELS.items())))]
+    host = KnownHost(number=1, id="h", client_id="c", site_id="s", name="web1", public_key=b"")
+    told = []
+    for most in (1, 3):  # more would be late
+        replay = Replay(ALONE, {1: host}, shapes)
+        begin = 0
+        while begin < len(value):
+            end = min(begin + random.randint(1, most), len(value))
+            order = list(range(begin, end))
+            random.shuffle(order)
+            rows = np.array(order)
+            received = np.full(len(rows), at[end - 1])
+            ones = np.ones(len(rows), np.int64)
+            points = Points(ones, ones * 0, at[rows], value[rows], received, 0)
+            replay.receive(points, int(received[0]))
+            begin = end
+        told.append((replay.episodes, replay.ledger.coverage()))
+    assert told[0] == told[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.3, 0.9), st.floats(-0.1, 0.3), st.floats(1, 14), st.floats(0.2, 5))
+def test_what_was_before_a_resize_changes_no_forecast(
+    level: float, a_day: float, days: float, factor: float
+) -> None:
+    """The same as of a filesystem that was made at that moment, whatever was before."""
+    at = np.arange(15 * 96) * 900.0
+    now, resized = float(at[-1]), float(at[-1]) - days * DAY
+    after = at > resized
+    used = np.clip(level + (at - now) / DAY * a_day, 0, 1)
+    memory = Memory()
+    ones = np.ones(len(at), np.int64)
+    moments = (at * 1e6).astype(np.int64) + 20_000 * 86_400_000_000
+    memory.take(ones, ones * 0, moments, np.where(after, used, used * factor))
+    memory.take(ones, ones, moments, np.where(after, 1e12, 2e12))
+    shapes = [Shape(name, LABEL_ROW) for name in ("disk_used_ratio", "disk_size_bytes")]
+    (rule,) = (one.booked for one in declared() if one.booked.name == "DiskWillFill")
+    last = Points(ones[-1:], ones[-1:] * 0, moments[-1:], used[-1:], moments[-1:], 0)
+    live = [(1, "filesystem:/srv")]
+    (look,) = Outlook((rule,), memory).look(last, shapes, live)
+    alone = Memory()
+    young = np.flatnonzero(after)[4:]  # within the hour of the change both sizes are seen
+    alone.take(ones[young], ones[young] * 0, moments[young], used[young])
+    if len(young) < 12:
+        return
+    (fresh,) = Outlook((rule,), alone).look(last, shapes[:1], live)
+    assert type(look.observation.ahead) is type(fresh.observation.ahead)
+    assert look.observation.restarted > 0
+
+
+@given(
+    st.one_of(
+        st.builds(Never),
+        st.builds(Insufficient, st.text()),
+        st.builds(Error, st.text()),
+        st.none(),
+        st.builds(
+            Date, st.just(Tier.FAST), st.floats(0, 2e6), st.floats(0, 2e6), st.floats(0, 2e6)
+        ),
+    ),
+    st.floats(0, 1),
+)
+def test_only_a_date_within_the_time_of_the_rule_raises(
+    ahead: Forecast | None, used: float
+) -> None:
+    (rule,) = (one.booked.rule for one in declared() if one.booked.name == "DiskWillFill")
+    assert isinstance(rule, DeclaredForecast)
+    verdict = judge(rule, Observation(at=0, value=used, ahead=ahead), OK)
+    near = isinstance(ahead, Date) and ahead.seconds <= rule.within.total_seconds()
+    assert (verdict.holds is True) == near
+    assert (verdict.due is not None) == near
+
+
+def test_what_is_nearly_full_is_looked_at_before_a_large_fleet_is_learnt() -> None:
+    """After a start hundreds of thousands of histories are read over an hour, some at a time."""
+    memory, count = Memory(), 450
+    moments = (np.arange(15 * 24) * 3600 + 20_000 * 86400) * 1_000_000
+    fine = moments[-1] + np.arange(1, 73) * 300_000_000
+    at = np.concatenate([moments, fine])
+    for host in range(1, count + 1):
+        filling = 0.5 + 0.4 * np.clip((at - moments[-1]) / (fine[-1] - moments[-1]), 0, 1)
+        used = filling if host == count else np.full(len(at), 0.5)
+        ones = np.ones(len(at), np.int64)
+        memory.take(ones * host, ones * 0, at, used)
+    hosts = np.arange(1, count + 1)
+    value = np.where(hosts == count, 0.9, 0.5)
+    now = np.full(count, fine[-1])
+    (rule,) = (one.booked for one in declared() if one.booked.name == "DiskWillFill")
+    outlook = Outlook((rule,), memory)
+    (look,) = outlook.look(
+        Points(hosts, hosts * 0, now, value, now, 0), [Shape("disk_used_ratio", LABEL_ROW)], ()
+    )
+    assert look.host == count
+    assert isinstance(look.observation.ahead, Date)
