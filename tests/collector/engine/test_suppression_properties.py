@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 from tests.collector.engine.line import Line, new_line
 from tests.collector.engine.test_suppression import maintain, silence
 
@@ -157,3 +157,43 @@ def test_a_failing_transaction_leaves_nothing_of_a_hold_behind(tmp_path: Path) -
         line.pass_()
         with line.database.read() as connection:
             assert len(connection.execute(select(held_alerts)).all()) == 1
+
+
+class Died(Exception):
+    """The collector is gone in the middle of a transaction."""
+
+
+def lived(dies_at: int) -> tuple[Any, ...]:
+    """Hold, rise, settle, tell and close; die at one write, begin again, and return what is left.
+
+    The last of what is returned is how many writes there were.
+    """
+    with tempfile.TemporaryDirectory() as directory, new_line(Path(directory)) as line:
+        maintain(line, minutes=30, select="host:web1")
+        writes = 0
+
+        def perhaps_die(_: Any, __: Any, statement: str, *___: Any) -> None:
+            nonlocal writes
+            if statement.split(None, 1)[0].upper() in ("INSERT", "UPDATE", "DELETE"):
+                writes += 1
+                if writes == dies_at:
+                    raise Died
+
+        event.listen(line.database.engine, "before_cursor_execute", perhaps_die)
+        for used in [0.93] * 5 + [0.99] * 3 + [0.93] * 3 + [0.5] * 6:
+            line.wait(minutes=5)
+            line.read(used)
+            try:
+                line.pass_()
+            except Died:
+                line.restart()
+                line.pass_()
+        return *told(line), line.kinds(), writes
+
+
+def test_dying_at_any_write_neither_loses_nor_doubles_what_is_held_or_told() -> None:
+    *plain, writes = lived(0)
+    assert plain[3] == ["ticket.opened", "ticket.updated", "ticket.closed"]
+    for dies_at in range(1, writes, max(writes // 12, 1)):
+        *left, _ = lived(dies_at)
+        assert left == plain, f"died at write {dies_at} of {writes}"
