@@ -27,6 +27,7 @@ from forewarn_checks.base import (
     WrongSystem,
 )
 from forewarn_checks.base.wire import FactScalar
+from forewarn_checks.linux.machine import read_machine
 from forewarn_checks.linux.os_release import read_distribution
 from forewarn_checks.linux.reboot import Reboot, read_reboot
 from forewarn_checks.windows.reboot import read_reboot as read_windows_reboot
@@ -63,6 +64,8 @@ def read_linux(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has 
     yield Fact("os_name", distribution.name)
     yield Fact("os_version", distribution.version)
     yield Fact("os_id", distribution.id)
+    for name, told in read_machine():
+        yield Fact(name, told)
     yield from _readings(seconds, kernel, read_reboot(kernel))
 
 

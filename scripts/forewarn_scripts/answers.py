@@ -437,7 +437,7 @@ class PeriodReport(Answer):
     resolution: PromiseKept
     labour_minutes: int
     parts_cost: tuple[str, ...]
-    patch_alerts_now: int
+    patch_hosts_now: int
 
 
 class Absence(Answer):

@@ -164,7 +164,7 @@ def period_whole(said: PeriodReport) -> RenderableType:
         ("labour", labour if said.labour_minutes else ""),
         ("parts", " + ".join(said.parts_cost)),
         ("raised by", ", ".join(f"{rule} {n}" for rule, n in said.raised_by_rule.items())),
-        ("patches", f"{said.patch_alerts_now} hosts behind now"),
+        ("patches", f"{said.patch_hosts_now} hosts behind now"),
     )
     parts: list[RenderableType] = [_title(said.client or "All clients"), head]
     if said.prevented:

@@ -107,7 +107,7 @@ class PeriodReport:
     labour_minutes: int
     parts_cost: Sequence[str]
     patch_tickets: Mapping[str, int]
-    patch_alerts_now: int
+    patch_hosts_now: int
     warranties_ending: Sequence[EndingWarranty]
 
 
@@ -196,13 +196,7 @@ def period(connection: Connection, principal: Principal, client: str, span: Span
         labour_minutes=sum(one["labour_minutes"] or 0 for one in ended),
         parts_cost=[str(one) for one in totals(_prices(ended))],
         patch_tickets=_rules(connection, mine(episodes.c.client_id), span, _PATCH_RULES),
-        patch_alerts_now=_count(
-            connection,
-            alerts,
-            mine(alerts.c.client_id)
-            & alerts.c.rule.in_(_PATCH_RULES)
-            & alerts.c.state.in_(FIRING_STATES),
-        ),
+        patch_hosts_now=_behind(connection, mine(alerts.c.client_id)),
         warranties_ending=_warranties(connection, mine(hosts.c.client_id), span),
     )
 
@@ -216,6 +210,13 @@ def _within(column: ColumnElement[datetime], span: Span) -> ColumnElement[bool]:
 
 def _count(connection: Connection, table: Any, which: ColumnElement[bool]) -> int:
     return connection.execute(select(func.count()).select_from(table).where(which)).scalar() or 0
+
+
+def _behind(connection: Connection, which: ColumnElement[bool]) -> int:
+    """Return how many hosts are behind with patches, wait for a reboot or tell nothing, now."""
+    firing = alerts.c.rule.in_(_PATCH_RULES) & alerts.c.state.in_(FIRING_STATES)
+    query = select(func.count(alerts.c.host_id.distinct())).where(which, firing)
+    return connection.execute(query).scalar() or 0
 
 
 def _ended(

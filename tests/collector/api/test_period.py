@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from forewarn_collector.api.principal import Role
 from forewarn_collector.clock import uuid7
 from forewarn_collector.money import read_money
 from forewarn_collector.state import assets, work
-from forewarn_collector.state.tables import episodes, forecasts, sites, tickets
+from forewarn_collector.state.tables import alerts, episodes, forecasts, sites, tickets
 
 
 @pytest.fixture
@@ -114,3 +114,11 @@ def test_what_cannot_be_told_is_refused(
     world: Any, ann: Any, asked: dict[str, str], status: int
 ) -> None:
     assert ann.get("/api/v1/report", **asked).status_code == status
+
+
+def test_a_host_behind_with_patches_is_counted_once(world: Any, ann: Any) -> None:
+    with world.database.write() as connection:
+        row = dict(connection.execute(select(alerts)).mappings().first() or {})
+        for number, rule in enumerate(("PatchesSecurityOverdue", "RebootPending")):
+            connection.execute(insert(alerts).values({**row, "key": str(number), "rule": rule}))
+    assert ann.get("/api/v1/report").json()["patch_hosts_now"] == 1

@@ -167,6 +167,9 @@ def addresses(lived: House) -> dict[str, str]:
         "tickets": "/tickets",
         "tickets-none": "/tickets?state=closed",
         "ticket": "/tickets/1",
+        "ticket-new": "/tickets/new",
+        "ticket-report": "/tickets/1/report",
+        "report": "/report",
         "ticket-hostile": "/tickets/3",
         "checks": "/checks",
     }

@@ -24,6 +24,20 @@
     return element.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element.tagName);
   }
 
+  // j and k go down and up a list, as in mail programs; Enter opens.
+  function step(by) {
+    const links = [...document.querySelectorAll(".list tbody th a, .work .what")].filter((one) => one.href);
+    const at = links.indexOf(document.activeElement);
+    const next = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by];
+    if (next) next.focus();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (event.key === "j") step(1);
+    if (event.key === "k") step(-1);
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     const search = document.querySelector("[data-search]");
