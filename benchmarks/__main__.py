@@ -11,6 +11,7 @@ HERE = Path(sys.executable).parent
 BENCHMARKS: dict[str, list[str]] = {
     "forecast": [sys.executable, "-m", "benchmarks.forecast"],
     "tickets": [sys.executable, "-m", "benchmarks.tickets"],
+    "noise": [sys.executable, "-m", "benchmarks.noise"],
     "rules": [sys.executable, "-m", "benchmarks.rule_pass"],
     "agent": [sys.executable, "-m", "benchmarks.agent_footprint"],
     "collector": [

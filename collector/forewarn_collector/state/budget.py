@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from forewarn_checks.base import Severity
-from forewarn_collector.state.tables import tickets
+from forewarn_collector.state.links import LinkKind
+from forewarn_collector.state.tables import ticket_links, tickets
+from forewarn_collector.ticket_body import Shape
 
 WITHIN = timedelta(hours=1)
 
@@ -39,14 +41,22 @@ class Budget:
             is_critical = severity is Severity.CRITICAL
             self._used[client_id] = (critical + is_critical, others + (not is_critical))
 
+    def recount(self, client_id: str) -> None:
+        """Ask again what a client has used: tickets that were absorbed count no more."""
+        self._used.pop(client_id, None)
+
     def _of(self, client_id: str) -> tuple[int, int]:
         """Return how many critical and other tickets of rules were opened within the hour."""
         if client_id not in self._used:
+            absorbed = select(ticket_links.c.ticket_id).where(
+                ticket_links.c.kind == str(LinkKind.ABSORBED)
+            )
             counted = select(tickets.c.severity, func.count()).where(
                 tickets.c.client_id == client_id,
                 tickets.c.opened_at > self._now - WITHIN,
                 tickets.c.condition != "reported",  # by hand, or the root cause of others
-                func.coalesce(tickets.c.kind, "") != "overflow",
+                func.coalesce(tickets.c.kind, "") != str(Shape.OVERFLOW),
+                tickets.c.id.not_in(absorbed),
             )
             rows = self._connection.execute(counted.group_by(tickets.c.severity))
             found = {severity: count for severity, count in rows}  # noqa: C416

@@ -139,14 +139,16 @@ class Register:
             last = known.get(site)
             if last is not None and carried.may_reopen(last, self._now):
                 sharing = self._sharing(last, opening.host)
-            elif self._budget.allows(client_id, opening.severity):
+            elif group in recent or self._budget.allows(client_id, opening.severity):
+                # One that takes over others makes fewer tickets, not more.
                 sharing = self._open_shared(Shape.SITE, site, last, opening)
                 self._budget.spend(client_id, opening.severity)
             else:
                 return self._overflow(opening, known)
             # It is open from here on, whatever its row says until the end.
             known[site] = {**sharing.row, "state": TicketState.NEW}
-            self._absorb(sharing, recent.get(group, ()))
+            if self._absorb(sharing, recent.get(group, ())):
+                self._budget.recount(client_id)
             return sharing
         if own is not None and carried.may_reopen(own, self._now):
             known[subject] = self._begin(episode_id, opening, own)
@@ -250,8 +252,11 @@ class Register:
                 found[row["site_id"], row["rule"]].append(row)
         return found
 
-    def _absorb(self, sharing: Sharing, recent: Iterable[RowMapping]) -> None:
-        """Take over the single tickets of the last minute that are about nothing else."""
+    def _absorb(self, sharing: Sharing, recent: Iterable[RowMapping]) -> int:
+        """Take over the single tickets of the last minute that are about nothing else.
+
+        Returns how many.
+        """
         singles = []
         for row in recent:
             if row["ticket_opened_at"] <= self._now - GATHER:
@@ -267,6 +272,7 @@ class Register:
             shared.join(sharing, row["name"], row["host_class"], row["tags"])
             singles.append(single)
         shared.absorb(self.connection, sharing, singles, self._now, self._telling)
+        return len(singles)
 
     def _row(self, ticket_id: str) -> RowMapping:
         query = select(tickets).where(tickets.c.id == ticket_id)
