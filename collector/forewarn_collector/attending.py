@@ -13,7 +13,7 @@ AT_ONCE = 200
 """Tickets in one transaction: others who write wait no longer than these take."""
 
 
-ENOUGH_SECONDS = 0.8
+ENOUGH_SECONDS = 0.7
 """How long one pass of a running collector takes; what is left is taken up by the next."""
 
 
