@@ -38,8 +38,8 @@ OFFSET = Metric(
     Unit.SECONDS,
     "How far the clock is ahead of its source, below 0 when behind; read where it is told.",
 )
-ERROR = Metric(
-    "clock_error_seconds",
+DEVIATION = Metric(
+    "clock_deviation_seconds",
     Unit.SECONDS,
     "How far off the clock is at most: the offset, whatever its sign, and its uncertainty.",
 )
@@ -121,7 +121,7 @@ def _samples(clock: "Clock") -> Iterator[Reading]:
     yield Fact("clock_source", clock.source)
     if clock.offset_seconds is not None:
         yield OFFSET.sample(clock.offset_seconds)
-        yield ERROR.sample(abs(clock.offset_seconds) + (clock.bound_seconds or 0.0))
+        yield DEVIATION.sample(abs(clock.offset_seconds) + (clock.bound_seconds or 0.0))
     if clock.age_seconds is not None:
         yield AGE.sample(clock.age_seconds)
 
@@ -131,7 +131,7 @@ CHECK = Check(
     help="Whether something keeps the clock right, and how far off it is.",
     every=timedelta(minutes=15),
     timeout=timedelta(seconds=40),
-    metrics=(SYNCHRONISED, OFFSET, ERROR, AGE),
+    metrics=(SYNCHRONISED, OFFSET, DEVIATION, AGE),
     component=Component("clock"),
     read_linux=read_linux,
     read_windows=read_windows,
@@ -154,7 +154,7 @@ CHECK = Check(
         ),
         Threshold(
             name="ClockOff",
-            metric=ERROR,
+            metric=DEVIATION,
             severity=Severity.WARNING,
             above=1.0,
             clear_at=0.5,
@@ -183,5 +183,5 @@ CHECK = Check(
             ),
         ),
     ),
-    panels=(Panel(SYNCHRONISED, drawn_as="state"), Panel(OFFSET), Panel(ERROR), Panel(AGE)),
+    panels=(Panel(SYNCHRONISED, drawn_as="state"), Panel(OFFSET), Panel(DEVIATION), Panel(AGE)),
 )

@@ -51,7 +51,7 @@ def samples(found: Iterator[Reading]) -> dict[str, float]:
             {
                 "clock_synchronised": 1,
                 "clock_offset_seconds": 0.00000074,
-                "clock_error_seconds": 0.00000074 + 0.000005734 / 2 + 0.000002004,
+                "clock_deviation_seconds": 0.00000074 + 0.000005734 / 2 + 0.000002004,
                 "clock_source_age_seconds": NOW - 1795317238.919256986,
             },
         ),
@@ -61,7 +61,7 @@ def samples(found: Iterator[Reading]) -> dict[str, float]:
             {
                 "clock_synchronised": 1,
                 "clock_offset_seconds": 0.00125,
-                "clock_error_seconds": 0.00125 + 0.00624 + 0.0241,
+                "clock_deviation_seconds": 0.00125 + 0.00624 + 0.0241,
             },
         ),
         (
@@ -69,7 +69,7 @@ def samples(found: Iterator[Reading]) -> dict[str, float]:
             {
                 "clock_synchronised": 1,
                 "clock_offset_seconds": -0.001132,
-                "clock_error_seconds": 0.001132 + 0.023474,
+                "clock_deviation_seconds": 0.001132 + 0.023474,
             },
         ),
         ("kernel_only", {"clock_synchronised": 0}),
@@ -88,7 +88,7 @@ def test_each_keeper_is_understood(case: str, expected: dict[str, float]) -> Non
             {
                 "clock_synchronised": 1,
                 "clock_offset_seconds": -0.0002154,
-                "clock_error_seconds": 0.0002154 + 0.015625 + 0.04375,
+                "clock_deviation_seconds": 0.0002154 + 0.015625 + 0.04375,
                 "clock_source_age_seconds": 512.25,
             },
         ),
