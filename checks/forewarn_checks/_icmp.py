@@ -58,7 +58,7 @@ def ping(host: str, run: Execute = execute) -> Echoes:
 def resolve(host: str) -> tuple[int, tuple[str | int, ...]]:
     """Return family and socket address of `host`.  Raises OSError."""
     family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0]
-    return int(family), address
+    return int(family), (str(address[0]), *(int(part) for part in address[1:]))
 
 
 def by_socket(family: int, address: tuple[str | int, ...]) -> Echoes:
