@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "tickets": [sys.executable, "-m", "benchmarks.tickets"],
     "noise": [sys.executable, "-m", "benchmarks.noise"],
     "rules": [sys.executable, "-m", "benchmarks.rule_pass"],
+    "suppression": [sys.executable, "-m", "benchmarks.suppression"],
     "agent": [sys.executable, "-m", "benchmarks.agent_footprint"],
     "collector": [
         str(HERE / "forewarn-collector"),

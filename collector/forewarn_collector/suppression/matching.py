@@ -7,7 +7,7 @@ names hosts or clients is not looked at for any other.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from forewarn_collector.selector import Key, Pattern, Selector, fold, texts_of
+from forewarn_collector.selector import Key, Pattern, Selector, Term, fold, texts_of
 from forewarn_collector.suppression.windows import Placed, Scope
 
 _Texts = dict[Key, Sequence[str]]
@@ -17,13 +17,16 @@ _Texts = dict[Key, Sequence[str]]
 class _Term:
     key: Key
     names: frozenset[str]
-    patterns: tuple[Pattern, ...]
+    prefixes: tuple[str, ...]  # web*
+    patterns: tuple[Pattern, ...]  # with a star elsewhere
 
     def picks(self, texts: _Texts) -> bool:
-        return any(
-            text in self.names or any(one.matches(text) for one in self.patterns)
-            for text in texts[self.key]
-        )
+        for text in texts[self.key]:
+            if text in self.names or text.startswith(self.prefixes):
+                return True
+            if self.patterns and any(one.matches(text) for one in self.patterns):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,16 @@ class Matching:
 
 
 def _terms(selector: Selector) -> tuple[_Term, ...]:
-    return tuple(
-        _Term(
-            term.key,
-            frozenset(fold(one.pieces[0]) for one in term.patterns if len(one.pieces) == 1),
-            tuple(one for one in term.patterns if len(one.pieces) > 1),
-        )
-        for term in selector.terms
+    return tuple(_term(term) for term in selector.terms)
+
+
+def _term(term: Term) -> _Term:
+    pieces = [tuple(map(fold, one.pieces)) for one in term.patterns]
+    return _Term(
+        term.key,
+        frozenset(one[0] for one in pieces if len(one) == 1),
+        tuple(one[0] for one in pieces if len(one) == 2 and not one[1]),
+        tuple(Pattern(one) for one in pieces if len(one) > 2 or (len(one) == 2 and one[1])),
     )
 
 
@@ -101,6 +107,6 @@ def _named(terms: Sequence[_Term]) -> list[tuple[Key, str]]:
     """Return the names of hosts, or else clients, of which a host must have one; [] for none."""
     for key in (Key.HOST, Key.CLIENT):
         for term in terms:
-            if term.key is key and not term.patterns:
+            if term.key is key and not term.prefixes and not term.patterns:
                 return [(key, name) for name in sorted(term.names)]
     return []

@@ -11,7 +11,11 @@ from forewarn_collector.suppression.matching import Matching
 from forewarn_collector.suppression.windows import Scope
 
 WORDS = st.sampled_from(["a", "B", "ab", "Äb", "äb", "web1", "straße", "STRASSE", "ΣΑΣ", "σας"])
-VALUES = WORDS.map(lambda word: f'"{word}"') | WORDS.map(lambda word: f'"{word}"*')
+VALUES = (
+    WORDS.map(lambda word: f'"{word}"')
+    | WORDS.map(lambda word: f'"{word}"*')
+    | WORDS.map(lambda word: f'*"{word}"*')
+)
 TERMS = st.tuples(
     st.sampled_from(["client", "site", "tag", "host"]), st.lists(VALUES, min_size=1, max_size=2)
 ).map(lambda term: f"{term[0]}:{','.join(term[1])}")
