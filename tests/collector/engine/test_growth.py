@@ -211,7 +211,7 @@ def test_a_scope_may_ask_for_less_or_more(tmp_path: Path) -> None:
             ("any_of", 0, "metric"),
             "did you mean smart_pending_sectors",
         ),
-        ({"any_of": [{"metric": PENDING, "by": 0}]}, ("any_of", "0", "by"), "above 0"),
+        ({"any_of": [{"metric": PENDING, "by": 0}]}, ("any_of", 0, "by"), "above 0"),
         ({"window": "1m"}, ("window",), "1h to 90d"),
         ({"above": 3.0}, ("above",), "is a growth rule and has no such field"),
     ],

@@ -136,13 +136,15 @@ def test_only_a_date_within_the_time_given_can_raise(
 def test_how_readings_are_batched_changes_no_date(rises: list[int], data: st.DataObject) -> None:
     """A reading told twice, or one that is older, is as if it had not come."""
     values = (np.cumsum(rises) / 100).tolist()
-    once = counted(values, DAY)
+    once: Counter | None = None
     again: Counter | None = None
     for turn, value in enumerate(values):
+        once = count(once, turn * DAY, value)
         again = count(again, turn * DAY, value)
         for _ in range(data.draw(st.integers(0, 2))):
             older = data.draw(st.integers(0, turn))
             again = count(again, older * DAY, values[older])
+    assert once is not None
     assert again is not None
     now = (len(values) - 1) * DAY
     assert exhaustion(again, 1.0, now) == exhaustion(once, 1.0, now)
