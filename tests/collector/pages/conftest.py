@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.collector.pages.fleet import Fleet, lived_in, new_fleet, work_on
 from forewarn_collector.api.app import operators_app
 from forewarn_collector.api.people import find_person, open_session
 from forewarn_collector.api.principal import Role
+from forewarn_collector.state import assets
 
 try:
     import weasyprint  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
@@ -85,6 +87,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         lived_in(fleet)
         _people(fleet)
         work_on(fleet, 1)
+        _own(fleet)
         with asyncio.Runner() as runner:
             yield House(fleet, runner, operators_app(fleet))
 
@@ -96,6 +99,18 @@ def house(tmp_path: Path) -> Iterator[House]:
         fleet.person("ann", Role.TECHNICIAN)
         with asyncio.Runner() as runner:
             yield House(fleet, runner, operators_app(fleet))
+
+
+def _own(fleet: Fleet) -> None:
+    """Say of web01 what no agent can read."""
+    web = next(one for one in fleet.hosts.all() if one.name == "web01")
+    said = {
+        "warranty_until": (fleet.at + timedelta(days=40)).date().isoformat(),
+        "owner": "Jörg Weiß, building services, second floor of the old mill",
+        "cost": "5299.00 EUR",
+    }
+    with fleet.database.write() as connection:
+        assets.change(connection, web.id, said, by="ann", now=fleet.at)
 
 
 def _people(fleet: Fleet) -> None:
