@@ -162,6 +162,7 @@ class Episode(Answer):
     """One firing that a ticket carries."""
 
     rule: str
+    host: str = ""
     component: str
     severity: str
     opened_at: datetime

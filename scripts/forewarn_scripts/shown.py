@@ -233,11 +233,12 @@ def ticket_whole(ticket: Ticket) -> RenderableType:
         ("resolved", when(ticket.resolved_at)),
         ("closed", when(ticket.closed_at)),
     )
-    episodes = _table("RULE", "SEVERITY", "FROM", "TO", "ADVICE")
+    episodes = _table("RULE", "HOST", "SEVERITY", "FROM", "TO", "ADVICE")
     for episode in ticket.episodes:
         advice = episode.evidence.get("advice")
         episodes.add_row(
             _text(episode.rule),
+            _text(episode.host),
             _word(episode.severity),
             _text(when(episode.opened_at)),
             _text(when(episode.closed_at) or "still"),

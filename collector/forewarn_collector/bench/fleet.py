@@ -23,6 +23,7 @@ FULL_RATIO = 0.995
 _MOUNTS = ("/", "/var", "/home")
 _BLOCK = 4096
 _GIB = 1 << 30
+_SITES = 100
 
 
 @dataclass(slots=True)
@@ -62,8 +63,10 @@ def make_fleet(count: int) -> list[SimulatedHost]:
 
 def enrol(database: Database, fleet: list[SimulatedHost], now: datetime) -> None:
     """Put every host into the state database, as enrolment would."""
+    # So many sites that those whose disk fills are at different ones: one ticket each is timed.
+    count = min(_SITES, len(fleet))
     with database.write() as connection:
-        where = place(connection, "Bench", "Main", now)
+        sites = [place(connection, "Bench", f"site {number}", now) for number in range(count)]
         rows = [
             {
                 "id": host.id,
@@ -79,6 +82,7 @@ def enrol(database: Database, fleet: list[SimulatedHost], now: datetime) -> None
                 "enrolled_at": now,
             }
             for host in fleet
+            for where in [sites[(host.number - 1) * count // len(fleet)]]
         ]
         connection.execute(insert(hosts_table), rows)
 

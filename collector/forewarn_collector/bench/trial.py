@@ -170,6 +170,7 @@ def _make_instance(
             f'secret_file = "{secret_file}"\nallow_networks = ["127.0.0.0/8"]\n'
             # The first full reading completes it, so that what is timed is the line alone.
             f'\n[rules.{RULE}]\nhold_for = "0s"\n'
+            "\n[tickets]\nnew_per_hour = 100000\n"
         )
     with instance.opened_state(home) as database:
         fleets.enrol(database, fleet, clock.now())

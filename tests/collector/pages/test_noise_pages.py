@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.collector.pages.conftest import House
-from tests.collector.pages.fleet import disk
+from tests.collector.pages.fleet import Samples, disk
 
 from forewarn_checks import smart
 from forewarn_collector.state.hosts import KnownHost
@@ -16,7 +16,7 @@ LABELS = (("drive", "Z305"), ("model", "ST4000DM000"), ("type", "hdd"))
 def count(house: House, host: KnownHost, values: Mapping[str, float]) -> None:
     """Read a drive an hour later, and judge."""
     house.fleet.at += timedelta(hours=1)
-    samples = {(name, LABELS): value for name, value in values.items()}
+    samples: Samples = {(name, LABELS): value for name, value in values.items()}
     house.fleet.read(host, "smart", [(house.fleet.at - timedelta(seconds=5), samples)])
     house.fleet.engine.pass_(house.fleet.at)
 
