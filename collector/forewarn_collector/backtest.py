@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from forewarn_checks.base import Absence, Forecast
 from forewarn_collector.clock import rfc3339
+from forewarn_collector.grouping import count_tickets
 from forewarn_collector.replay import Replay, Replayed
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.forecast import HISTORY_DAYS
@@ -33,7 +34,6 @@ NOT_SIMULATED = (
 )
 _HOUR = timedelta(hours=1) // timedelta(microseconds=1)
 _WEEK = timedelta(days=7) / timedelta(microseconds=1)
-_REOPENS = timedelta(hours=24) // timedelta(microseconds=1)
 _LOOKED_BACK = timedelta(days=HISTORY_DAYS) // timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -211,27 +211,11 @@ def _made_up(number: int, name: str) -> KnownHost:
 # -- what came of it -------------------------------------------------------------------------------
 
 
-def tickets(episodes: Sequence[Replayed]) -> int:
-    """Return on how many tickets the episodes would have been: one a component while any lasts,
-
-    and the same one again within a day after.
-    """
-    count = 0
-    until: dict[tuple[int, str], float] = {}
-    for one in sorted(episodes, key=lambda one: one.opened_at):
-        subject = (one.host.number, one.component)
-        if one.opened_at > until.get(subject, -1):
-            count += 1
-        ends = float("inf") if one.closed_at is None else one.closed_at + _REOPENS
-        until[subject] = max(until.get(subject, -1), ends)
-    return count
-
-
 def summary(outcome: Outcome) -> dict[str, JsonValue]:
     """Return the figures of a replay."""
     episodes = outcome.episodes
     noisy = Counter(one.host.name for one in episodes).most_common(10)
-    told = tickets(episodes)
+    told = count_tickets(episodes)
     return {
         "from": _written(outcome.began),
         "to": _written(outcome.ended),

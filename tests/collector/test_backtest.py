@@ -17,6 +17,7 @@ from forewarn_checks.base import Lane, Outcome
 from forewarn_collector import backtest
 from forewarn_collector.backtest import from_file, replay, stored, wanted
 from forewarn_collector.cli import app
+from forewarn_collector.grouping import count_tickets
 from forewarn_collector.replay import Replayed
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import Arrival, ArrivedRun
@@ -197,9 +198,9 @@ def test_tickets_are_counted_as_the_collector_opens_them() -> None:
         )
 
     day = 24 * 60 * MINUTE
-    assert backtest.tickets([one(0, 10), one(20, 30), one(day * 3, None)]) == 2
-    assert backtest.tickets([one(0, 10), one(0, 10, "drive:X")]) == 2
-    assert np.isclose(backtest.tickets([]), 0)
+    assert count_tickets([one(0, 10), one(20, 30), one(day * 3, None)]) == 2
+    assert count_tickets([one(0, 10), one(0, 10, "drive:X")]) == 2
+    assert np.isclose(count_tickets([]), 0)
 
 
 def filling(path: Path) -> None:
