@@ -16,7 +16,9 @@ from tests.collector.pages.fleet import Fleet, lived_in, new_fleet, work_on
 from forewarn_collector.api.app import operators_app
 from forewarn_collector.api.people import find_person, open_session
 from forewarn_collector.api.principal import Role
-from forewarn_collector.state import assets
+from forewarn_collector.state import assets, suppression
+from forewarn_collector.state.hosts import place
+from forewarn_collector.state.suppression import NewSilence, NewWindow
 
 try:
     import weasyprint  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
@@ -64,6 +66,7 @@ class House:
     fleet: Fleet
     runner: asyncio.Runner
     app: Any
+    quiet_ids: Mapping[str, str] = field(default_factory=dict)
 
     def as_(self, name: str) -> Visitor:
         """Return somebody who is logged in."""
@@ -87,9 +90,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         lived_in(fleet)
         _people(fleet)
         work_on(fleet, 1)
+        quiet_ids = _quiet(fleet)
         _own(fleet)
         with asyncio.Runner() as runner:
-            yield House(fleet, runner, operators_app(fleet))
+            yield House(fleet, runner, operators_app(fleet), quiet_ids)
 
 
 @pytest.fixture
@@ -117,3 +121,32 @@ def _people(fleet: Fleet) -> None:
     fleet.person("ann", Role.TECHNICIAN)
     fleet.person("vic", Role.VIEWER)
     fleet.person("gus", Role.TECHNICIAN, "globex")
+
+
+def _quiet(fleet: Fleet) -> dict[str, str]:
+    """Plan a window of acme and silence a rule there; return their ids by what they are."""
+    with fleet.database.write() as connection:
+        acme = frozenset({place(connection, "acme", "hq", fleet.at).client_id})
+        starts = fleet.at + timedelta(days=3)
+        window = NewWindow(
+            clients=acme,
+            selector="client:acme",
+            group="",
+            reason="move of web01",
+            starts=starts,
+            ends=starts + timedelta(hours=4),
+            settle=timedelta(minutes=10),
+        )
+        silence = NewSilence(
+            clients=acme,
+            selector="client:acme",
+            group="",
+            rule="ClockWrong",
+            component="",
+            reason="known of web01",
+            expires=starts,
+        )
+        return {
+            "maintenance": suppression.add_window(connection, window, "ann", fleet.at),
+            "silences": suppression.add_silence(connection, silence, "ann", fleet.at),
+        }
