@@ -18,7 +18,7 @@ from forewarn_collector.state.tables import (
     maintenance_windows,
     silences,
 )
-from forewarn_collector.suppression.repeats import parse_repeat
+from forewarn_collector.suppression.repeats import is_zone, parse_repeat
 from forewarn_collector.suppression.windows import LONGEST_SETTLE, Scope, Silence, Window
 
 Clients = frozenset[str] | None
@@ -120,7 +120,9 @@ def read_window(row: RowMapping, shortened: dict[datetime, datetime]) -> Window:
     repeat = None
     if row["repeats"]:
         lasts = timedelta(seconds=row["lasts_seconds"])
-        repeat = parse_repeat(row["repeats"], row["local_time"], lasts, row["zone"])
+        # A zone may be gone with the next release of its database; judging must go on.
+        zone = row["zone"] if is_zone(row["zone"]) else "UTC"
+        repeat = parse_repeat(row["repeats"], row["local_time"], lasts, zone)
     return Window(
         id=row["id"],
         scope=_scope(row),

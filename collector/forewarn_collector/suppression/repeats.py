@@ -69,10 +69,15 @@ def parse_repeat(days: str, at: str, lasts: timedelta, zone: str) -> Repeat:
         raise BadRepeat(f"at: {at[:20]!r} is no time of day; write 02:00 or 22:30")
     if not timedelta(minutes=1) <= lasts <= LONGEST:
         raise BadRepeat(f"lasts: write at least 1m and at most {LONGEST.days}d")
-    if zone not in _zones():
+    if not is_zone(zone):
         raise BadRepeat(f"zone: there is no time zone {zone[:64]!r}; write e.g. Europe/Berlin")
     words, picks = _days(" ".join(days.lower().split()))
     return Repeat(words, time(int(match[1]), int(match[2])), lasts, ZoneInfo(zone), picks)
+
+
+def is_zone(name: str) -> bool:
+    """Say whether this machine knows a time zone of this name."""
+    return name in _zones()
 
 
 def _days(text: str) -> tuple[str, Picks]:

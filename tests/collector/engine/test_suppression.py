@@ -10,7 +10,7 @@ from tests.collector.engine.line import Line
 from forewarn_collector.rules.change import RuleChange
 from forewarn_collector.state import suppression
 from forewarn_collector.state.suppression import NewSilence, NewWindow
-from forewarn_collector.state.tables import held_alerts
+from forewarn_collector.state.tables import held_alerts, maintenance_windows
 from forewarn_collector.state.tickets import TicketState
 
 
@@ -206,3 +206,13 @@ def test_a_rule_that_is_switched_off_ends_what_is_held_of_it(line: Line) -> None
     line.pass_()
     assert line.tickets() == []
     assert held(line) == [("RoomFull", "maintenance", "cleared")]
+
+
+def test_a_window_whose_time_zone_is_gone_is_taken_for_utc_and_stops_nobody(line: Line) -> None:
+    maintain(line, minutes=600)
+    gone = {"repeats": "daily", "local_time": "12:00", "lasts_seconds": 7200, "zone": "Gone/By"}
+    with line.database.write() as connection:
+        connection.execute(maintenance_windows.update().values(**gone, ends_at=None))
+        suppression.touch(connection)
+    line.hold(0.93, 20)
+    assert held(line) == [("RoomFull", "maintenance", None)]
