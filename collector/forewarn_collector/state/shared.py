@@ -101,6 +101,8 @@ def settle(connection: Connection, sharing: Sharing, now: datetime, telling: Tel
         row = _joined(connection, sharing, row, standing, now)
     if sharing.left or sharing.moved:
         row = _left(connection, sharing, row, standing, now)
+    elif not sharing.joined and standing.worst is not None:
+        row = _changed(connection, sharing, row, standing, now)
     if row["state"] in ENDED_STATES:
         return
     over = standing.worst is None
@@ -202,6 +204,18 @@ def _left(
     }
     kind = "hosts_cleared" if sharing.left else "moved_out"
     return happen(connection, row, event(kind, data, sets=sets, **values), actor=ACTOR, now=now)
+
+
+def _changed(
+    connection: Connection, sharing: Sharing, row: Row, standing: _Standing, now: datetime
+) -> Row:
+    """Give a ticket the severity of the worst that lasts on it, if it has another one."""
+    if row["severity"] == str(standing.worst):
+        return row
+    sets, values = _weighed(sharing, row, standing)
+    data = {"rule": row["rule"], "from": row["severity"], "to": str(standing.worst)}
+    what = event("severity_changed", data, sets=sets, **values)
+    return happen(connection, row, what, actor=ACTOR, now=now)
 
 
 def _over(

@@ -172,6 +172,18 @@ def test_a_thousand_hosts_still_fit_into_the_message(tmp_path: Path) -> None:
         assert len(compact(told)) < 20_000
 
 
+def test_it_is_as_severe_as_the_worst_that_lasts_on_it(tmp_path: Path) -> None:
+    with crowd(tmp_path, 5) as line:
+        _fill(line, range(101, 106))
+        assert [(one.kind, one.severity) for one in line.tickets()] == [("site", "high")]
+        line.wait(minutes=5)
+        line.read(0.99, host=103)
+        line.pass_()
+        (ticket,) = line.tickets()
+        assert (ticket.severity, ticket.events[-1].kind) == ("critical", "severity_changed")
+        assert line.told()[-1][1]["severity"] == "critical"
+
+
 # -- no more than agreed ---------------------------------------------------------------------------
 
 
