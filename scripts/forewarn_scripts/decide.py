@@ -20,6 +20,7 @@ from forewarn_scripts.order import (
     StandingOrder,
     parse,
     script_hash,
+    triggered_by,
     write_moment,
 )
 from forewarn_scripts.policy import Allowed as AllowEntry
@@ -63,6 +64,7 @@ class Reason(StrEnum):
     HOURS = "outside-hours"
     STANDING = "standing-not-allowed"
     NOT_DUE = "not-due"
+    WRONG_RULE = "wrong-rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +245,16 @@ def _occurrence(work: Work, asked: str, now: datetime) -> str:
             raise _No(Reason.MALFORMED, "an order has no occurrences")
         return ""
     if work.calendar is not None:
-        # The calendar is read here: who hands the order over cannot name an occurrence.
+        # The calendar is read here: who hands the order over cannot make an occurrence up.
         due = work.calendar.occurrence(now)
-        if due is None:
-            raise _No(Reason.NOT_DUE)
+        if due is None or asked not in ("", due):
+            raise _No(Reason.NOT_DUE, f"{due} is due here" if due else "nothing is due here")
         return due
-    if not asked or len(asked) > 100 or not all(one.isalnum() or one in "-_:." for one in asked):
-        raise _No(Reason.MALFORMED, "the episode has no plain name")
+    told = triggered_by(asked)
+    if told is None:
+        raise _No(Reason.MALFORMED, "an occurrence is RULE:EPISODE")
+    if told[0] != work.trigger:
+        raise _No(Reason.WRONG_RULE, f"{told[0]}; this order is for {work.trigger}")
     return asked
 
 

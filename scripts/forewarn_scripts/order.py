@@ -7,8 +7,10 @@ that what a person was shown is what an endpoint reads.
 """
 
 import hashlib
+import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeVar
 from zoneinfo import ZoneInfo
@@ -29,6 +31,8 @@ MOST_SCRIPT_BYTES = 256 * 1024
 MOST_TARGETS = 2000
 SAME_USER = "self"
 """`run_as` of a script that runs as whoever the helper is; only where the policy says so."""
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_TRIGGERED = re.compile(rf"([A-Za-z][A-Za-z0-9]{{0,59}}):({_UUID})")
 
 
 class BadDocument(ValueError):
@@ -79,7 +83,7 @@ def _path(text: str) -> str:
 
 Uuid = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+    StringConstraints(pattern=rf"^{_UUID}$"),
 ]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 KeyId = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -167,6 +171,15 @@ def _zone(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """One time at which a calendar is due: its name, and from when until when it may begin."""
+
+    name: str
+    begins: datetime
+    ends: datetime
+
+
 class Calendar(BaseModel):
     """Times at which a standing order is due: on these weekdays (1 is Monday) at `at`.
 
@@ -180,20 +193,47 @@ class Calendar(BaseModel):
     zone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]
     window_minutes: int = Field(ge=1, le=1440)
 
+    def occasion(self, now: datetime) -> Occasion | None:
+        """Return the occurrence that may begin now, None when none may.
+
+        Where clocks are put forward over `at` it is due as much later; where they are put back it
+        is due once, the first time.
+        """
+        today = now.astimezone(ZoneInfo(self.zone)).date()
+        for back in (0, 1):
+            found = self._on(today - timedelta(days=back))
+            if found is not None and found.begins <= now < found.ends:
+                return found
+        return None
+
     def occurrence(self, now: datetime) -> str | None:
         """Return the name of the occurrence that may begin now, None when none may."""
-        local = now.astimezone(ZoneInfo(self.zone))
+        found = self.occasion(now)
+        return None if found is None else found.name
+
+    def next(self, now: datetime) -> Occasion:
+        """Return the occurrence that begins next after a moment."""
+        today = now.astimezone(ZoneInfo(self.zone)).date()
+        coming = (self._on(today + timedelta(days=ahead)) for ahead in range(9))
+        return next(one for one in coming if one is not None and one.begins > now)
+
+    def _on(self, day: date) -> Occasion | None:
+        if day.isoweekday() not in self.weekdays:
+            return None
         hour, minute = (int(part) for part in self.at.split(":"))
-        for back in (0, 1):
-            day = (local - timedelta(days=back)).date()
-            due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(self.zone))
-            # Compared in UTC: two moments of one zone are subtracted as clock faces.
-            late = now.astimezone(UTC) - due.astimezone(UTC)
-            if day.isoweekday() in self.weekdays and timedelta(0) <= late < timedelta(
-                minutes=self.window_minutes
-            ):
-                return f"{day.isoformat()}T{self.at}"
-        return None
+        local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(self.zone))
+        # In UTC: two moments of one zone are compared as clock faces.
+        due = local.astimezone(UTC)
+        name = f"{day.isoformat()}T{self.at}"
+        return Occasion(name, due, due + timedelta(minutes=self.window_minutes))
+
+
+class Within(StrEnum):
+    """When the collector hands a standing order over; a host's own policy bounds it besides."""
+
+    ANY = "any"  # whenever its calendar or its rule says
+    OUT_OF_HOURS = "out-of-hours"  # while the client's business hours are not open
+    MAINTENANCE = "maintenance"  # inside a maintenance window of the host, and only there
 
 
 class StandingOrder(Work):
@@ -203,14 +243,26 @@ class StandingOrder(Work):
     LONGEST = timedelta(days=90)
 
     max_runs_a_day: int = Field(ge=1, le=24)
+    within: Within = Within.ANY
     calendar: Calendar | None = None
-    trigger: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,99}$")] | None = None
+    trigger: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,59}$")] | None = None
 
     @model_validator(mode="after")
     def _one_reason_to_run(self) -> Self:
         if (self.calendar is None) == (self.trigger is None):
             raise ValueError("it has a calendar or a trigger, not both and not neither")
         return self
+
+
+def triggered(rule: str, episode_id: str) -> str:
+    """Return the name of the occurrence that an episode of a rule asks for."""
+    return f"{rule}:{episode_id}"
+
+
+def triggered_by(occurrence: str) -> tuple[str, str] | None:
+    """Return the rule and the episode an occurrence names, None when it names none."""
+    match = _TRIGGERED.fullmatch(occurrence)
+    return None if match is None else (match[1], match[2])
 
 
 class Revocation(Document):

@@ -38,7 +38,7 @@ from forewarn_scripts.decide import Asked
 from forewarn_scripts.envelope import Envelope, Signature
 from forewarn_scripts.keyring import KeyringRefused, KeyringText, anchored
 from forewarn_scripts.keys import key_id
-from forewarn_scripts.order import Ended, script_hash, write_moment
+from forewarn_scripts.order import Ended, script_hash, triggered, write_moment
 
 LOW_ORDER = bytes([1]) + bytes(31)
 Attack = Callable[[House], object]
@@ -435,7 +435,7 @@ def test_a_standing_order_runs_once_an_occurrence_and_no_more_than_its_bound(hou
 def test_a_trigger_runs_no_more_often_than_was_signed(house: House) -> None:
     order = house.standing(calendar=None, trigger="DiskAlmostFull", max_runs_a_day=2)
     for number in range(50):
-        house.ask(order, occurrence=f"episode-{number}")
+        house.ask(order, occurrence=triggered("DiskAlmostFull", order_id(number)))
     assert house.runs() == 2
     assert set(house.refusals()) == {"too-often"}
 

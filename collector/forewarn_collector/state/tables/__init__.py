@@ -21,8 +21,10 @@ from forewarn_collector.state.tables.orders import (
     order_targets,
     orders,
     scripts,
+    standing_orders,
+    standing_runs,
 )
-from forewarn_collector.state.tables.people import api_keys, audit, sessions, users
+from forewarn_collector.state.tables.people import api_keys, audit, second_factors, sessions, users
 from forewarn_collector.state.tables.places import (
     clients,
     enrolment_tokens,
@@ -87,10 +89,13 @@ __all__ = [
     "outbox",
     "promises",
     "scripts",
+    "second_factors",
     "service_reports",
     "sessions",
     "silences",
     "sites",
+    "standing_orders",
+    "standing_runs",
     "team_turns",
     "ticket_events",
     "ticket_links",

@@ -1,6 +1,6 @@
 """Remote work.  What is signed lies here as opaque bytes: routed and shown, never made."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from forewarn_collector.state.tables.base import Moment, client_column, id_column, metadata
 
@@ -74,4 +74,32 @@ keyrings = Table(
     Column("envelope", LargeBinary, nullable=False),
     Column("added_by", String(100), nullable=False),
     Column("added_at", Moment, nullable=False),
+)
+
+standing_orders = Table(
+    "standing_orders",
+    metadata,
+    Column("order_id", ForeignKey("orders.id"), primary_key=True),
+    Column("trigger", String(60), index=True),  # the rule; null where a calendar says when
+    Column("calendar", JSON),
+    Column("within", String(20), nullable=False),
+)
+
+standing_runs = Table(
+    "standing_runs",
+    metadata,
+    Column("order_id", ForeignKey("standing_orders.order_id"), primary_key=True),
+    Column("host_id", ForeignKey("hosts.id"), primary_key=True, index=True),
+    Column("occurrence", String(100), primary_key=True),
+    client_column(),
+    Column("wanted_at", Moment, nullable=False),
+    Column("until", Moment, nullable=False),  # later it is missed
+    Column("again_at", Moment, nullable=False),  # not handed over before
+    Column("held", String(200), nullable=False, default=""),  # why it was not, last time
+    Column("offered_at", Moment),
+    Column("ended_at", Moment, index=True),
+    Column("ended", String(20), nullable=False, default=""),  # as the host says, or why none does
+    Column("well", Boolean, nullable=False, default=False),
+    Column("episode_id", ForeignKey("episodes.id"), index=True),  # what asked for it
+    Column("cleared_at", Moment),  # when that episode ended
 )

@@ -1,6 +1,6 @@
 """People, their sessions and keys, and what they did."""
 
-from sqlalchemy import JSON, Column, ForeignKey, Integer, String, Table
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from forewarn_collector.state.tables.base import Moment, id_column, json_column, metadata
 
@@ -37,6 +37,19 @@ api_keys = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("secret", LargeBinary, nullable=False),  # locked with what no database holds
+    Column("made_at", Moment, nullable=False),
+    Column("confirmed_at", Moment),  # null until a first code was right
+    Column("last_step", BigInteger, nullable=False, default=0),  # no code counts twice
+    Column("failures", Integer, nullable=False, default=0),
+    Column("failed_at", Moment),
+    json_column("recovery", list),  # hashes of the codes that are left
 )
 
 audit = Table(
