@@ -88,6 +88,11 @@ class Collector:
         return self.live.settings.book
 
     @property
+    def agents_url(self) -> str:
+        """Where agents reach this collector, "" when nobody said."""
+        return self.config.url
+
+    @property
     def inbound(self) -> Mapping[str, InboundTable]:
         """Who may open tickets by signed calls."""
         return self.config.inbound

@@ -186,20 +186,25 @@ def _rules() -> Iterator[str]:
     for one in declared():
         rule = one.booked.rule
         yield from (f"# {line}" for line in textwrap.wrap(f"{rule.name}: {_meaning(rule)}", 96))
-        yield f"# [rules.{rule.name}]"
-        for name, value in _fields(rule):
-            yield f"# {name} = {_toml(value)}"
+        yield from (f"# {line}" for line in rule_table(rule))
         if one.off_for:
             yield f"# By itself it leaves alone: {one.off_for}"
-        if isinstance(rule, Threshold):
-            for severity, level in rule.levels.items():
-                yield f"# [rules.{rule.name}.levels.{severity}]"
-                yield from (f"# {name} = {_toml(value)}" for name, value in _marks(level))
-        if isinstance(rule, Forecast | Wear):
-            for severity, within in rule.levels.items():
-                yield f"# [rules.{rule.name}.levels.{severity}]"
-                yield f"# within = {_toml(within)}"
         yield ""
+
+
+def rule_table(rule: Rule) -> Iterator[str]:
+    """Return the lines of a rule's table in collector.toml, every field as it stands."""
+    yield f"[rules.{rule.name}]"
+    for name, value in _fields(rule):
+        yield f"{name} = {_toml(value)}"
+    if isinstance(rule, Threshold):
+        for severity, level in rule.levels.items():
+            yield f"[rules.{rule.name}.levels.{severity}]"
+            yield from (f"{name} = {_toml(value)}" for name, value in _marks(level))
+    if isinstance(rule, Forecast | Wear):
+        for severity, within in rule.levels.items():
+            yield f"[rules.{rule.name}.levels.{severity}]"
+            yield f"within = {_toml(within)}"
 
 
 def _meaning(rule: Rule) -> str:

@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import Any
 
 from forewarn_collector.clock import rfc3339
+from forewarn_collector.runbook_url import runbook_url
 from forewarn_collector.sla.shown import Sla, sla_json
 from forewarn_collector.text import plain
 from forewarn_collector.tickets import Kind
 
 LARGEST_EVIDENCE = 8 * 1024
 LARGEST = 20_000
+_WHOLE = frozenset({"runbook_url"})  # half an address leads nowhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ def _evidence(ticket: TicketBody) -> list[dict[str, Any]]:
     order = sorted(ticket.episodes, key=lambda one: (one.closed_at is None, one.opened_at))
     first = [] if ticket.crowd is None else [_crowd(ticket, ticket.crowd)]
     room = LARGEST_EVIDENCE - (_size(first) if first else 0)
-    told = [_one(episode) for episode in reversed(order)]
+    told = [_one(episode, ticket.url) for episode in reversed(order)]
     if _size(told) > room:
         told = [{**one, "readings": one.get("readings", [])[-1:]} for one in told]
     while len(told) > 1 and _size(told) > room:
@@ -172,15 +174,16 @@ def _fitting(texts: Sequence[str]) -> list[str]:
 def _shortened(one: Mapping[str, Any]) -> dict[str, Any]:
     """Return evidence without labels and readings, and with short texts: it always fits."""
     return {
-        key: plain(value, 150) if isinstance(value, str) else value
+        key: plain(value, 150) if isinstance(value, str) and key not in _WHOLE else value
         for key, value in one.items()
         if key not in ("labels", "readings")
     }
 
 
-def _one(episode: CarriedEpisode) -> dict[str, Any]:
+def _one(episode: CarriedEpisode, ticket_url: str) -> dict[str, Any]:
     return {
         "rule": episode.rule,
+        "runbook_url": runbook_url(ticket_url, episode.rule),
         "severity": episode.severity,
         **episode.evidence,
         "opened_at": rfc3339(episode.opened_at),

@@ -10,6 +10,7 @@ from forewarn_checks.base.durations import write_duration
 from forewarn_collector.api.guard import Asker, Here
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.runbook_url import runbook_url
 from forewarn_collector.state import forecasts
 from forewarn_collector.track_record import FORETELLING, Coverage
 
@@ -50,6 +51,7 @@ class RuleAnswer:
     after: str | None
     title: str
     advice: str
+    runbook_url: str
     track_record: TrackRecord | None
 
 
@@ -82,7 +84,7 @@ def get_checks(asker: Asker, collector: Here) -> Catalogue:
         }
     return Catalogue(
         tuple(_check(check) for check in all_checks().values()),
-        tuple(_rule(one, records.get(one.name)) for one in booked),
+        tuple(_rule(one, records.get(one.name), collector.telling.ticket_url) for one in booked),
     )
 
 
@@ -95,7 +97,7 @@ def _check(check: Check) -> CheckAnswer:
     )
 
 
-def _rule(booked: BookedRule, record: Coverage | None) -> RuleAnswer:
+def _rule(booked: BookedRule, record: Coverage | None, ticket_url: str) -> RuleAnswer:
     rule: Rule = booked.rule
     said = {field.name: getattr(rule, field.name) for field in fields(rule)}
     return RuleAnswer(
@@ -115,6 +117,7 @@ def _rule(booked: BookedRule, record: Coverage | None) -> RuleAnswer:
         after=_written(said.get("after")),
         title=rule.title,
         advice=rule.advice,
+        runbook_url=runbook_url(ticket_url, rule.name),
         track_record=None if record is None else TrackRecord(record.tested, record.inside),
     )
 

@@ -1,16 +1,15 @@
 """Let hosts and people in: `token create` and `user create`."""
 
-import re
 import secrets
 import sys
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 from pydantic import JsonValue
 
-from forewarn_checks.base.durations import parse_duration, write_duration
-from forewarn_collector import clock, packages
+from forewarn_checks.base.durations import write_duration
+from forewarn_collector import clock
+from forewarn_collector.admission import CannotLetIn, Wish, is_name, let_in, read_ttl
 from forewarn_collector.api.principal import Role
 from forewarn_collector.commands.frame import (
     HERE,
@@ -24,25 +23,19 @@ from forewarn_collector.commands.frame import (
     tells_trouble,
 )
 from forewarn_collector.instance import (
-    enrolment_string,
     find,
     opened_state,
-    read_pepper,
     read_settings,
 )
-from forewarn_collector.selector import HOST_CLASSES
 from forewarn_collector.state import audit
-from forewarn_collector.state.hosts import find_client, place
+from forewarn_collector.state.hosts import find_client
 from forewarn_collector.state.people import NameTaken, create_user
-from forewarn_collector.tokens import TTL, keep_token, new_token, token_hash
+from forewarn_collector.tokens import TTL
 
 # Also who a change is put down to in the audit log: whoever may run this has the whole folder.
 ACTOR = "command line"
-LONGEST_TTL = timedelta(days=30)
 SHORTEST_PASSWORD = 12
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _TTL = write_duration(TTL)
-_TAG = re.compile(r"[\w.-]{1,60}")
 
 tokens = typer.Typer(help="Strings that let hosts in.", no_args_is_help=True)
 users = typer.Typer(help="People with a login.", no_args_is_help=True)
@@ -75,43 +68,34 @@ def create_token(
     It is a secret until it is used up or has expired; only here is it ever shown.
     """
     directory = find(directory)
-    tags = tuple(dict.fromkeys(tag or ()))
-    _check_names(client, site, host_class, tags)
-    lasts = _lasts(ttl)
     url = read_settings(directory).config.url
-    if not url:
-        fail("collector.toml names no url; write where agents reach this collector", WRONG_USE)
-    token, now = new_token(), clock.now()
-    hashed = token_hash(read_pepper(directory), token)
-    with opened_state(directory) as database, database.write() as connection:
-        where = place(connection, client, site, now)
-        token_id = keep_token(
-            connection,
-            hashed,
-            where,
-            now,
+    now = clock.now()
+    try:
+        wish = Wish(
+            client=client,
+            site=site,
             host_class=host_class,
-            tags=tags,
+            tags=tuple(dict.fromkeys(tag or ())),
             max_uses=max_uses,
-            ttl=lasts,
-            created_by=ACTOR,
+            ttl=read_ttl(ttl),
         )
-        data: dict[str, JsonValue] = {"client": client, "site": site, "max_uses": max_uses}
-        audit.record(connection, now, ACTOR, "token.create", token_id, data)
-    string = enrolment_string(directory, url, token)
-    offered = any(packages.default_folder().glob("*.txt"))
-    line = packages.install_line(directory, url, string) if offered else ""
-    expires = clock.rfc3339(now + lasts)
+        with opened_state(directory) as database:
+            made = let_in(directory, database, url, wish, by=ACTOR, now=now)
+    except CannotLetIn as wrong:
+        option = "" if wrong.field == "url" else f"--{wrong.field} "
+        fail(f"{option}{wrong}", WRONG_USE)
+    lines = {line.system: line.command for line in made.lines}
+    expires = clock.rfc3339(made.expires_at)
     if as_json:
         print_json(
             {
-                "id": token_id,
-                "enrolment": string,
-                "install": line,
+                "id": made.id,
+                "enrolment": made.string,
+                "install": lines.get("Linux", ""),
                 "client": client,
                 "site": site,
                 "class": host_class,
-                "tags": list(tags),
+                "tags": list(wish.tags),
                 "max_uses": max_uses,
                 "expires_at": expires,
             }
@@ -119,11 +103,12 @@ def create_token(
         return
     hosts = "one host" if max_uses == 1 else f"{max_uses} hosts"
     note(f"For {hosts} of {client} at {site}, good until {expires}:")
-    if line:
-        note("To install the agent on a Linux host and enrol it, run there:")
+    for system, line in lines.items():
+        note(f"To install the agent on a {system} host and enrol it, run there:")
         typer.echo(line)
+    if lines:
         note("To enrol an agent that is installed: forewarn-agent enrol with this string:")
-    typer.echo(string)
+    typer.echo(made.string)
 
 
 @users.command("create")
@@ -145,7 +130,7 @@ def create_login(
 ) -> None:
     """Make a login, and print its password, once."""
     directory = find(directory)
-    if not _NAME.fullmatch(name) or name != name.strip():
+    if not is_name(name):
         fail("a name is 1 to 100 characters without control characters", WRONG_USE)
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(15)
     if not SHORTEST_PASSWORD <= len(password) <= 1024:
@@ -171,26 +156,3 @@ def create_login(
     else:
         note(f"{name} may log in as {role}; the password is shown only now:")
         typer.echo(password)
-
-
-def _lasts(ttl: str) -> timedelta:
-    try:
-        lasts = parse_duration(ttl)
-    except ValueError as wrong:
-        fail(f"--ttl: {wrong}", WRONG_USE)
-    if not timedelta(0) < lasts <= LONGEST_TTL:
-        fail(f"--ttl is more than nothing, at most {write_duration(LONGEST_TTL)}", WRONG_USE)
-    return lasts
-
-
-def _check_names(client: str, site: str, host_class: str, tags: tuple[str, ...]) -> None:
-    for what, name in (("client", client), ("site", site)):
-        if not _NAME.fullmatch(name) or name != name.strip():
-            fail(f"--{what} takes 1 to 100 characters without control characters", WRONG_USE)
-    if host_class not in HOST_CLASSES:
-        fail(f"--class is one of {', '.join(HOST_CLASSES)}", WRONG_USE)
-    for tag in tags:
-        if not _TAG.fullmatch(tag):
-            fail(f"--tag {tag!r}: letters, digits, '.', '-' and '_' only, at most 60", WRONG_USE)
-    if len(tags) > 20:
-        fail("at most 20 tags", WRONG_USE)

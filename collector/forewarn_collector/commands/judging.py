@@ -26,6 +26,7 @@ from forewarn_collector.rule_tests import read
 from forewarn_collector.rule_trial import run
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.runbook_url import runbook_url
 from forewarn_collector.state import forecasts
 from forewarn_collector.toml_file import RulesFile, read_rules, read_toml
 from forewarn_collector.track_record import FORETELLING, Coverage
@@ -53,10 +54,12 @@ def check(directory: Directory = HERE) -> None:
 def list_rules(as_json: AsJson = False, directory: Directory = HERE) -> None:
     """List the rules that are on, as they hold where no scope says otherwise."""
     found = find(directory)
-    booked = read_settings(found).book.rules()
+    settings = read_settings(found)
+    booked = settings.book.rules()
     records = _records(found, booked)
     if as_json:
-        print_json({"rules": [_told(one, records.get(one.name)) for one in booked]})
+        address = settings.config.ticket_url
+        print_json({"rules": [_told(one, records.get(one.name), address) for one in booked]})
         return
     for one in booked:
         say(f"{one.name} ({one.check})")
@@ -111,8 +114,8 @@ def _records(directory: Path, rules: Sequence[BookedRule]) -> dict[str, Coverage
         }
 
 
-def _told(one: BookedRule, record: Coverage | None) -> dict[str, JsonValue]:
-    told = _said(one)
+def _told(one: BookedRule, record: Coverage | None, ticket_url: str) -> dict[str, JsonValue]:
+    told = _said(one) | {"runbook_url": runbook_url(ticket_url, one.name)}
     if record is not None:
         told["track_record"] = {"tested": record.tested, "inside": record.inside}
     return told

@@ -1,5 +1,6 @@
 """Every page, and who may open it."""
 
+from forewarn_collector import runbook_url
 from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.principal import Role
 from forewarn_collector.pages import (
@@ -9,9 +10,11 @@ from forewarn_collector.pages import (
     host,
     hosts,
     maintenance,
+    new_host,
     new_ticket,
     period,
     report,
+    rule,
     ticket_work,
     tickets,
 )
@@ -26,6 +29,9 @@ def add(desk: Desk) -> None:
     desk.page("POST", "/login", OPEN, door.post_login)
     desk.page("POST", "/logout", viewer, door.post_logout)
     desk.page("GET", "/", viewer, hosts.get_hosts)
+    # Before the host of an id: what is declared first is tried first.
+    desk.page("GET", "/hosts/new", Role.OPERATOR, new_host.get_new)
+    desk.page("POST", "/hosts", Role.OPERATOR, new_host.post_new)
     desk.page("GET", "/hosts/{id}", viewer, host.get_host)
     desk.page("GET", "/hosts/{id}/chart", viewer, host.get_chart)
     desk.page("GET", "/tickets", viewer, tickets.get_tickets)
@@ -51,3 +57,4 @@ def add(desk: Desk) -> None:
     desk.page("GET", "/report.html", viewer, period.get_file)
     desk.page("GET", "/report.pdf", viewer, period.get_pdf)
     desk.page("GET", "/checks", viewer, catalogue.get_checks)
+    desk.page("GET", f"{runbook_url.PATH}{{rule}}", viewer, rule.get_rule)

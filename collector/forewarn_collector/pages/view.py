@@ -52,6 +52,7 @@ def html_of(template: str, *, path: str, asker: Principal | None = None, **value
         .render(
             asker=asker,
             may_work=asker is not None and asker.role.reaches(Role.TECHNICIAN),
+            may_add=asker is not None and asker.role.reaches(Role.OPERATOR),
             here=path,
             **values,
         )
@@ -143,6 +144,7 @@ def _environment() -> Environment:
         amount=_amount,
         words=_words,
         check_title=check_title,
+        coded=_coded,
     )
     return environment
 
@@ -156,6 +158,13 @@ def _inert(value: object) -> object:
 
 def _paragraphs(text: object) -> list[str]:
     return str(text).splitlines()
+
+
+def _coded(text: object) -> Markup:
+    """Return a sentence of ours; what stands between backticks is shown as code."""
+    parts = plain(str(text), _LONGEST_TEXT).split("`")
+    signs = (Markup("{}"), Markup("<code>{}</code>"))
+    return Markup("").join(signs[place % 2].format(part) for place, part in enumerate(parts))
 
 
 def _amount(value: float, unit: str) -> str:

@@ -59,6 +59,7 @@ def list_alerts(
     *,
     states: Collection[str] = FIRING_STATES,
     host_id: str | None = None,
+    rule: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
 ) -> AlertPage:
@@ -66,6 +67,8 @@ def list_alerts(
     query = _alerts(principal, selector).where(alerts.c.state.in_(sorted(states)))
     if host_id is not None:
         query = query.where(alerts.c.host_id == host_id)
+    if rule is not None:
+        query = query.where(alerts.c.rule == rule)
     if cursor is not None:
         at, key = read_cursor(cursor, (int, str))
         since = _moment_or_never(at)

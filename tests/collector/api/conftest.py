@@ -148,6 +148,7 @@ class World:
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
     inbound: Mapping[str, InboundTable] = field(default_factory=dict)
+    agents_url: str = "https://monitor.example.com:8440"
     at: datetime = START
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     app: FastAPI = field(init=False)

@@ -62,6 +62,7 @@ class Fleet:
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
     inbound: Mapping[str, InboundTable] = field(default_factory=dict)
+    agents_url: str = "https://monitor.example.com:8440"
     hosts: Hosts = field(init=False)
     engine: Engine = field(init=False)
     sequences: dict[int, int] = field(default_factory=dict)

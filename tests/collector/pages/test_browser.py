@@ -172,6 +172,7 @@ def addresses(lived: House) -> dict[str, str]:
         "report": "/report",
         "ticket-hostile": "/tickets/3",
         "checks": "/checks",
+        "rule": "/rules/DiskAlmostFull",
     }
 
 

@@ -56,6 +56,9 @@ PAGES: dict[str, dict[str, str]] = {
     "GET /report.pdf": {},
     "GET /report.html": {},
     "GET /checks": {},
+    "GET /rules/{rule}": {},
+    "GET /hosts/new": {},
+    "POST /hosts": {"client": "acme", "site": "hq"},
 }
 
 
@@ -72,6 +75,7 @@ def visit(
     visitor: object, method: str, path: str, host: str = NOBODYS, number: int = 999
 ) -> httpx.Response:
     address = path.replace("{id}", host).replace("{number}", str(number)).replace("{name}", "x.js")
+    address = address.replace("{rule}", "DiskAlmostFull")
     given = PAGES[f"{method} {path}"]
     ask = visitor.get if method == "GET" else visitor.post  # type: ignore[attr-defined]
     answer: httpx.Response = ask(address, **given)

@@ -45,6 +45,18 @@
   });
 
   document.addEventListener("DOMContentLoaded", () => {
+    // What is copied stays on the page, too: where there is no clipboard, the text is selected.
+    for (const button of document.querySelectorAll("[data-copy]")) {
+      const text = document.getElementById(button.dataset.copy);
+      button.hidden = false;
+      button.addEventListener("click", async () => {
+        window.getSelection().selectAllChildren(text);
+        try {
+          await navigator.clipboard.writeText(text.textContent.trim());
+          button.textContent = "Copied";
+        } catch { button.textContent = "Selected: copy it"; }
+      });
+    }
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.hidden = false;
       button.addEventListener("click", toggle);
