@@ -68,6 +68,7 @@ class Letter:
 
     envelope: str
     script: str
+    occurrence: str = ""  # of a standing order, as the collector has it
 
 
 class Orders:
@@ -159,14 +160,17 @@ class Orders:
             most_bytes=_MOST_ANSWER,
         )
         told: Mapping[str, list[dict[str, str]]] = json.loads(body)
-        letters = [Letter(str(one["envelope"]), str(one["script"])) for one in told["orders"]]
+        letters = [
+            Letter(str(one["envelope"]), str(one["script"]), str(one.get("occurrence", "")))
+            for one in told["orders"]
+        ]
         keyrings = [str(one) for one in told["keyrings"]]
         for letter in letters:
             self._carry(letter, keyrings)
         return len(letters)
 
     def _carry(self, letter: Letter, keyrings: list[str]) -> None:
-        digest = hashlib.sha256(letter.envelope.encode()).hexdigest()
+        digest = hashlib.sha256(f"{letter.occurrence}\0{letter.envelope}".encode()).hexdigest()
         if time.monotonic() - self._sent.get(digest, float("-inf")) < _SAME_AGAIN_SECONDS:
             return  # its answer is on its way
         began = self._now()
@@ -174,7 +178,7 @@ class Orders:
             "do": "run",
             "order": base64.b64encode(letter.envelope.encode()).decode(),
             "script": letter.script,
-            "occurrence": "",
+            "occurrence": letter.occurrence[:100],
             "keyrings": [base64.b64encode(one.encode()).decode() for one in keyrings],
         }
         try:
@@ -217,7 +221,7 @@ def _without_helper(letter: Letter, who: Identity) -> str:
         log.warning("the order that waits cannot be read")
     told = {
         "order": order,
-        "occurrence": "",
+        "occurrence": letter.occurrence[:100],
         "host": key_id(who.public),
         "script_sha256": "",
         "ended": "refused",

@@ -21,7 +21,7 @@ from forewarn_collector.rules.evidence import gather
 from forewarn_collector.rules.kind import AlertState
 from forewarn_collector.rules.step import Event, EventKind
 from forewarn_collector.samples import Points, SampleStore
-from forewarn_collector.state import acceptance, counters, forecasts, overflow
+from forewarn_collector.state import acceptance, counters, forecasts, overflow, remedies
 from forewarn_collector.state import alerts as memory
 from forewarn_collector.state import held as withheld
 from forewarn_collector.state.alerts import AlertRow
@@ -162,6 +162,7 @@ class Engine:
             if let_go:
                 episodes |= self._let_go(register, judgement, staged, now)
             register.finish()
+            remedies.want(connection, register.opened, now)
             rows = {
                 alert_id: replace(row, episode_id=episodes.get(alert_id, row.episode_id))
                 for alert_id, row in judgement.changed.items()

@@ -10,7 +10,8 @@ from forewarn_checks.base import FactValue
 from forewarn_collector.ingest import OnFacts
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts
-from forewarn_collector.state.orders import Refused, record_result
+from forewarn_collector.state.order_results import record_result
+from forewarn_collector.state.orders import Refused
 
 FACT: Final = "result"
 

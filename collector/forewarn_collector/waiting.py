@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from forewarn_collector.state.database import Database
-from forewarn_collector.state.orders import edition, waiting_hosts
+from forewarn_collector.state.offering import waiting_hosts
+from forewarn_collector.state.orders import edition
 
 _LOOK_SECONDS: Final = 0.4
 _ANEW: Final = timedelta(minutes=1)  # what ended by time alone leaves the list

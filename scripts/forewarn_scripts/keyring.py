@@ -20,6 +20,9 @@ from forewarn_scripts.envelope import KEYRING, BadEnvelope, Envelope, signers
 from forewarn_scripts.keys import BadKey, check_sound, key_id
 from forewarn_scripts.order import BadDocument, Document, Moment, Text, Uuid, parse, read_moment
 
+MOST_HANDED_ON = 32
+"""Versions that are handed on together: who missed more of them needs a new anchor."""
+
 
 class KeyringRefused(ValueError):
     """This keyring is not believed."""

@@ -13,9 +13,9 @@ from typing import Final
 
 from forewarn_agent.helper.framing import BadFrame, Json
 from forewarn_scripts.decide import Asked
+from forewarn_scripts.keyring import MOST_HANDED_ON
 
 REQUEST_BYTES: Final = 3 * 1024 * 1024
-_MOST_KEYRINGS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def request_of(told: Json) -> Request:
     occurrence, keyrings = told["occurrence"], told["keyrings"]
     if not isinstance(occurrence, str) or len(occurrence) > 100:
         raise BadFrame("occurrence is no short text")
-    if not isinstance(keyrings, list) or len(keyrings) > _MOST_KEYRINGS:
-        raise BadFrame(f"keyrings are no list of at most {_MOST_KEYRINGS}")
+    if not isinstance(keyrings, list) or len(keyrings) > MOST_HANDED_ON:
+        raise BadFrame(f"keyrings are no list of at most {MOST_HANDED_ON}")
     asked = Asked(_decoded(told["order"]), _decoded(told["script"]), occurrence)
     return RunRequest(asked, tuple(_decoded(one) for one in keyrings))
 

@@ -105,6 +105,14 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
         f"gave it to {_of(data, 'to')}"
         + (f", before {_of(data, 'from')}" if _of(data, "from") else "")
     ),
+    "remedy_ran": lambda data: (
+        f"ran {_of(data, 'script') or 'a script'} that stands for this: {_of(data, 'ended')}"
+        + (f", exit code {_of(data, 'exit_code')}" if _of(data, "exit_code") else "")
+    ),
+    "remedy_cleared": lambda data: (
+        f"saw it clear {_of(data, 'after_seconds') or '0'} s after the script ended"
+        + (f"; {_of(data, 'days_bought')} days bought" if _of(data, "days_bought") else "")
+    ),
     "note": lambda _data: "noted",
     "labour": lambda data: f"spent {_of(data, 'minutes')} minutes",
     "part": lambda data: (

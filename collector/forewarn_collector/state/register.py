@@ -18,7 +18,7 @@ from forewarn_checks.base import Severity
 from forewarn_collector.clock import id_floor, uuid7
 from forewarn_collector.rules.together import SITE_SILENT
 from forewarn_collector.state import episodes as carried
-from forewarn_collector.state import shared
+from forewarn_collector.state import remedies, shared
 from forewarn_collector.state.budget import Budget
 from forewarn_collector.state.episodes import Opening
 from forewarn_collector.state.history import Row
@@ -48,11 +48,14 @@ class Register:
         self._budget = Budget(connection, telling.new_per_hour, now)
         self._waiting: list[tuple[str, Opening]] = []
         self._sharings: dict[str, Sharing] = {}
+        self.opened: list[tuple[str, Opening]] = []
+        """Every episode that began in this transaction, by its id."""
 
     def open(self, opening: Opening) -> str:
         """Begin an episode; return its id.  On which ticket is decided with others' together."""
         episode_id = uuid7(self._now)
         self._waiting.append((episode_id, opening))
+        self.opened.append((episode_id, opening))
         return episode_id
 
     def change(
@@ -81,6 +84,7 @@ class Register:
         """End an episode, and its ticket if it was the last one and nobody works on it."""
         self.place_those_of(host)
         before = carried.write_end(self.connection, episode_id, evidence, at)
+        remedies.note_cleared(self.connection, [(before, at)], self._now)
         ticket = self._ticket(before["ticket_id"], host)
         if isinstance(ticket, Sharing):
             ticket.left.append(host.name)

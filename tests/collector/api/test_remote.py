@@ -18,6 +18,7 @@ from forewarn_collector.api.principal import Role
 from forewarn_collector.state import hosts as known
 from forewarn_collector.state import orders as state
 from forewarn_collector.state import tables
+from forewarn_collector.state.order_results import record_result
 from forewarn_scripts.decide import Asked
 from forewarn_scripts.envelope import Envelope
 from forewarn_scripts.keys import Cost, key_id, write_key
@@ -74,7 +75,7 @@ def carry_out(world: Any, place: Path, order_id: str, script: bytes) -> None:
         desk = house.begin(client=client)
         result = desk.run(RunRequest(Asked(envelope.to_bytes(), script)))
         host = world.hosts.get(world.host_ids["acorp"])
-        state.record_result(connection, host, result, world.at)
+        record_result(connection, host, result, world.at)
     house.restart()
 
 

@@ -14,6 +14,7 @@ from forewarn_collector.clock import uuid7
 from forewarn_collector.money import read_money
 from forewarn_collector.state import assets, orders, reports, work
 from forewarn_collector.state.hosts import touch
+from forewarn_collector.state.order_results import record_result
 from forewarn_collector.state.orders import Pace
 from forewarn_collector.state.report_parts import HOW_BOUGHT, names_ticket
 from forewarn_collector.state.tables import (
@@ -151,7 +152,7 @@ def order(line: Line, reason: str, exit_code: int | None) -> None:
             exit_code=exit_code,
         )
         told = Envelope(RESULT, result.to_bytes()).signed_by(key).to_bytes()
-        orders.record_result(connection, host, told, line.at)
+        record_result(connection, host, told, line.at)
 
 
 def test_scripts_ordered_for_the_ticket_are_told_with_their_exit_code(firing: Line) -> None:

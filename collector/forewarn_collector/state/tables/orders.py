@@ -83,6 +83,7 @@ standing_orders = Table(
     Column("trigger", String(60), index=True),  # the rule; null where a calendar says when
     Column("calendar", JSON),
     Column("within", String(20), nullable=False),
+    Column("timeout_seconds", Integer, nullable=False),
 )
 
 standing_runs = Table(

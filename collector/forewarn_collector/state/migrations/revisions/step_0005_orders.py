@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("trigger", sa.String(length=60), nullable=True),
         sa.Column("calendar", sa.JSON(), nullable=True),
         sa.Column("within", sa.String(length=20), nullable=False),
+        sa.Column("timeout_seconds", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_id"], ["orders.id"], name=op.f("fk_standing_orders_order_id")
         ),
