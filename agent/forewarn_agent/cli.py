@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from forewarn_agent import config, enrol, identity, once, paths, status
+from forewarn_agent import config, enrol, identity, once, paths, service_commands, status
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, REFUSED, WRONG_USE
 from forewarn_agent.shown import amount
 from forewarn_checks.base import Check, Outcome, Run, Sample
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look after agent.toml.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(service_commands.app, name="service")
 
 _DIR = typer.Option(
     "--dir",

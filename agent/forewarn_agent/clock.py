@@ -44,7 +44,7 @@ def now() -> Moment:
 
 def tick() -> Tick:
     """Read all clocks."""
-    return Tick(time.time(), paths.boottime_seconds(), time.monotonic())
+    return Tick(time.time(), paths.boottime_seconds(), paths.awake_seconds())
 
 
 def wall_jump(before: Tick, after: Tick) -> float:

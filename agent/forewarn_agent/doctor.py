@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from forewarn_agent import config, identity, paths, status
+from forewarn_agent import config, identity, paths, service_access, status
 from forewarn_agent.identity import BrokenIdentity, Identity, NotEnrolled
 from forewarn_agent.status import Status
 
@@ -79,6 +79,9 @@ def _rights(directory: Path) -> Finding:
         if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     # On Windows the folder's access list says it, not these bits.
+    if others := service_access.open_to(directory):
+        text = f"{directory} is open to {', '.join(others)}; run: forewarn-agent service install"
+        return Finding("rights", Mark.TROUBLE, text)
     if open_to_others and paths.system_name() == "linux":
         text = f"open to others: {', '.join(open_to_others[:3])}; run: chmod -R go= {directory}"
         return Finding("rights", Mark.TROUBLE, text)
@@ -93,6 +96,9 @@ def _program(program: Path) -> Finding:
         if paths.system_name() == "linux" and found.st_mode & 0o022 and not sticky:
             text = f"{folder} can be changed by others than its owner; run: chmod go-w {folder}"
             return Finding("program", Mark.TROUBLE, text)
+    if others := service_access.changed_by(program):
+        text = f"{program} can be changed by {', '.join(others)}; install it below Program Files"
+        return Finding("program", Mark.TROUBLE, text)
     return _well("program", f"{program}, Python {sys.version.split()[0]}")
 
 
@@ -150,7 +156,7 @@ def _running(directory: Path, outside: Outside) -> Iterator[Finding]:
         return
     health = status.judge(told, outside.is_running)
     if told is None or health in ("has not run yet", "is not running"):
-        yield Finding("agent", Mark.TROUBLE, f"{health}; run: systemctl start forewarn-agent")
+        yield Finding("agent", Mark.TROUBLE, f"{health}; run: {paths.start_command()}")
         return
     yield _well("agent", f"version {told.version} runs since {told.started_at}")
     yield _sending(told, outside.now())

@@ -67,7 +67,11 @@ if sys.platform == "win32":  # noqa: TID251 - each system has its own call and m
 
     def _lock(file: FileIO) -> None:
         file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as failure:
+            # It says "denied"; Wine's C library sets no error at all.
+            raise OSError(failure.errno or errno.EACCES, "the file is locked") from failure
 else:
     import fcntl
 

@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
+
+_PAUSES = (0.01, 0.05, 0.1, 0.2, 0.4)  # seconds
 
 
 def make_private(directory: Path) -> None:
@@ -22,12 +25,26 @@ def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(name).replace(path)
+        _put_in_place(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     if durable:
         _sync_directory(path.parent)
+
+
+def _put_in_place(made: Path, path: Path) -> None:
+    """Rename over `path`.  Windows refuses while somebody, a virus scanner say, has it open."""
+    for pause in _PAUSES:
+        try:
+            made.replace(path)
+        except PermissionError:
+            if not hasattr(os, "O_BINARY"):
+                raise  # elsewhere it is the folder's rights, and waiting mends nothing
+            time.sleep(pause)
+        else:
+            return
+    made.replace(path)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Log to stderr, one line an event, whatever is in the event."""
+"""Log one line an event, whatever is in the event."""
 
 import logging
 import time
@@ -15,10 +15,12 @@ class OneLine(logging.Formatter):
         return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def set_up(level: str) -> None:
-    """Write events of `level` and above to stderr."""
-    handler = logging.StreamHandler()
+def set_up(level: str, handler: logging.Handler | None = None) -> None:
+    """Write events of `level` and above to `handler` alone; without one to stderr."""
+    handler = handler or logging.StreamHandler()
     handler.setFormatter(OneLine("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
     for chatty in ("httpx", "httpcore", "apscheduler"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

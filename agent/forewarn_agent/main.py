@@ -37,6 +37,7 @@ from forewarn_agent.shipper import Pace, ship_once
 from forewarn_agent.spool import InUse, Limits, Spool
 from forewarn_agent.status import StatusBook
 from forewarn_agent.urgency import Marks, marks_passed
+from forewarn_agent.witness import Witness
 from forewarn_checks import agent as own
 from forewarn_checks.base import Fact, Lane, Options, Outcome, Reading, Run
 from forewarn_checks.base.catalog import all_checks
@@ -67,6 +68,7 @@ class Agent:
         self._directory = directory
         self._settings = settings
         self._remote = remote
+        self._witness = Witness(directory)
         self._asked_config = float("-inf")
         self._changed_far = threading.Event()
         self._who = who
@@ -188,6 +190,7 @@ class Agent:
         if shipped.receipt is not None:
             if shipped.receipt.orders_waiting:
                 self._orders.waiting()
+            self._witness.shown(shipped.receipt.audit_checkpoint)
             self._remote.went_well(time.monotonic())
             self._look_for_settings(shipped.receipt.config_version)
         if shipped.lane is None:
@@ -230,6 +233,10 @@ class Agent:
         yield own.MEMORY.sample(psutil.Process().memory_info().rss)
         yield own.REFUSED.sample(1 if problem else 0)
         yield Fact("config_problem", problem[:1000])
+        yield own.REWOUND.sample(1 if self._witness.rewound else 0)
+        yield Fact("audit_rewound", self._witness.rewound)
+        if witnessed := self._witness.tell(time.time()):
+            yield Fact("audit_witness", witnessed)
 
     def _watch_clocks(self, before: clock.Tick) -> clock.Tick:
         after = clock.tick()
@@ -267,12 +274,27 @@ def main(arguments: list[str]) -> int:
     """Run the agent of the directory named first among `arguments`; return its exit code."""
     named = arguments[0] if arguments else os.environ.get(paths.DIRECTORY_VARIABLE, "")
     directory = Path(named) if named else paths.default_directory()
+    stop, reload = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if (asks := paths.reload_signal()) is not None:
+        signal.signal(asks, lambda *_: reload.set())
+    return serve(directory, stop, reload, logging.StreamHandler())
+
+
+def serve(
+    directory: Path, stop: threading.Event, reload: threading.Event, handler: logging.Handler
+) -> int:
+    """Be the agent of `directory` until `stop` is set, logging to `handler`; return an exit code.
+
+    Works in any thread: it is given events, and sets no signal.
+    """
     os.environ[paths.DIRECTORY_VARIABLE] = str(directory)  # where checks keep what they remember
-    logs.set_up("info")
+    logs.set_up("info", handler)
     try:
         remotely = RemoteSettings(directory)
         settings = Settings(directory, lambda: remotely.changes)
-        logs.set_up(settings.current.log.level)
+        logs.set_up(settings.current.log.level, handler)
         who = identity.load(directory)
         spool = Spool.open(directory / "spool", limits=_limits(settings))
     except (ConfigError, UnicodeError) as failure:
@@ -285,11 +307,6 @@ def main(arguments: list[str]) -> int:
         log.error("%s", failure)
         return NOT_WELL
     agent = Agent(directory, settings, remotely, who, spool)
-    stop, reload = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    if (asks := paths.reload_signal()) is not None:
-        signal.signal(asks, lambda *_: reload.set())
     log.info("agent of host %s begins; collector %s", who.host_id, who.url)
     agent.run(stop, reload)
     log.info("told to stop")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,14 +29,14 @@ def system_name() -> str:
 def default_directory() -> Path:
     """Return where an agent that runs as a service keeps identity, spool and status."""
     if sys.platform == "win32":
-        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "forewarn-agent"
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "forewarn" / "agent"
     return Path("/var/lib/forewarn-agent")
 
 
 def helper_directory() -> Path:
     """Return where the privileged helper keeps its journal; root's alone."""
     if sys.platform == "win32":
-        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "forewarn-helper"
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "forewarn" / "helper"
     return Path("/var/lib/forewarn-helper")
 
 
@@ -91,6 +91,18 @@ def boottime_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def awake_seconds() -> float:
+    """Return seconds that this host was awake since some moment; asleep it stands still."""
+    if sys.platform == "win32":
+        import ctypes
+
+        # Not time.monotonic: there it counts the time asleep, too.
+        ticks = ctypes.c_ulonglong()
+        ctypes.windll.kernel32.QueryUnbiasedInterruptTime(ctypes.byref(ticks))
+        return ticks.value / 1e7
+    return time.monotonic()
+
+
 def boot_id() -> str:
     """Return what names this boot of the host: the kernel's own id, else the time of boot."""
     if sys.platform == "win32":
@@ -112,12 +124,9 @@ def start_group(argv: list[str]) -> "subprocess.Popen[bytes]":
     The child reads and writes pipes; what it says on stderr is ours.  Raises OSError.
     """
     if sys.platform == "win32":
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-        )
+        from forewarn_agent.service_job import InJob
+
+        return InJob(argv)
     return subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -126,9 +135,10 @@ def start_group(argv: list[str]) -> "subprocess.Popen[bytes]":
 def end_group(child: "subprocess.Popen[bytes]") -> None:
     """Kill a child of `start_group` and all it started.  Harmless when it is gone."""
     if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/F", "/T", "/PID", str(child.pid)], check=False, capture_output=True
-        )
+        from forewarn_agent.service_job import InJob
+
+        assert isinstance(child, InJob)
+        child.end()
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -151,8 +161,21 @@ def become(argv: list[str], environment: Mapping[str, str]) -> NoReturn:
     os.execve(argv[0], argv, dict(environment))  # noqa: S606 - an argv list, no shell
 
 
+service_listeners: list[Callable[[str], None]] = []
+"""Who hears what a service manager is told, where that is this very process: on Windows."""
+
+
+def start_command() -> str:
+    """Return what an administrator types to start the agent's service."""
+    if sys.platform == "win32":
+        return "forewarn-agent service start"
+    return "systemctl start forewarn-agent"
+
+
 def notify_service_manager(state: str) -> None:
-    """Tell systemd ``READY=1`` or ``WATCHDOG=1`` when it asked to be told."""
+    """Tell systemd, or the service that runs us, ``READY=1`` or ``WATCHDOG=1``."""
+    for listener in service_listeners:
+        listener(state)
     address = os.environ.get("NOTIFY_SOCKET", "")
     if sys.platform == "win32" or not address:
         return

@@ -98,7 +98,7 @@ def fake_python(tmp_path: Path, body: str) -> tuple[str, ...]:
 def test_a_child_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> None:
     body = f"""
 import subprocess, sys, time
-started = subprocess.Popen(["sleep", "60"])
+started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 open({str(tmp_path / "pids")!r}, "w").write(str(started.pid))
 print('{{"fact": "a", "value": 1}}', flush=True)
 time.sleep(60)
