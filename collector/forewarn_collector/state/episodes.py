@@ -17,7 +17,6 @@ from forewarn_checks.base import Severity
 from forewarn_collector.priority import computed, impact_of, urgency_of
 from forewarn_collector.state import opening as openings
 from forewarn_collector.state import outbox
-from forewarn_collector.state.closing import close
 from forewarn_collector.state.history import ACTOR, Row, event, happen
 from forewarn_collector.state.hosts import KnownHost, Place
 from forewarn_collector.state.opening import NewTicket
@@ -87,7 +86,7 @@ def take_on(
 ) -> Row:
     """Let a ticket of a component know of an episode that is on it now."""
     data = {"rule": opening.rule, "severity": str(opening.severity), "title": opening.title}
-    sets, values = _weigh(connection, last, opening.host)
+    sets, values = weigh(connection, last, opening.host)
     values |= {"condition": "firing", "cleared_at": None}
     kind = "episode_opened"
     if last["state"] in (*ENDED_STATES, TicketState.RESOLVED):
@@ -197,18 +196,6 @@ def write_evidence(
     return row
 
 
-def write_end(
-    connection: Connection, episode_id: str, evidence: Mapping[str, Any], at: datetime
-) -> RowMapping:
-    """End an episode; return it as it was."""
-    row = _episode(connection, episode_id)
-    # What was known at the opening stays; what it was at the end is put beside it.
-    cleared = {"value": evidence["value"], "shown": evidence["shown"], **_why(evidence)}
-    known = {**row["evidence"], "cleared": cleared}
-    connection.execute(_CHANGE, {"changed_id": episode_id, "closed_at": at, "evidence": known})
-    return row
-
-
 def changed(
     connection: Connection,
     before: Row,
@@ -220,7 +207,7 @@ def changed(
 ) -> None:
     """Let the ticket of a component know that an episode of it has another severity."""
     data = {"rule": before["rule"], "from": before["severity"], "to": str(severity)}
-    sets, values = _weigh(connection, ticket, host)
+    sets, values = weigh(connection, ticket, host)
     what = event("severity_changed", data, sets=sets, **values)
     happen(connection, ticket, what, actor=ACTOR, now=now)
     if ticket["state"] not in ENDED_STATES:
@@ -235,47 +222,11 @@ def flaps(connection: Connection, row: Row, ticket: Row, now: datetime, telling:
         outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
 
 
-def ended(
-    connection: Connection,
-    row: Row,
-    ticket: Row,
-    host: KnownHost,
-    evidence: Mapping[str, Any],
-    now: datetime,
-    telling: Telling,
-) -> None:
-    """End the ticket of a component with its last episode, if nobody works on it."""
-    data = {"rule": row["rule"], "value": evidence["shown"], **_why(evidence)}
-    if _lasting(connection, ticket["id"]):
-        sets, values = _weigh(connection, ticket, host)
-        closed = event("episode_closed", data, sets=sets, **values)
-        happen(connection, ticket, closed, actor=ACTOR, now=now)
-        if ticket["state"] not in ENDED_STATES:
-            outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
-        return
-    closed = event("episode_closed", data, condition="cleared", cleared_at=now)
-    after = happen(connection, ticket, closed, actor=ACTOR, now=now)
-    if ticket["state"] in ENDED_STATES:
-        return
-    touched = ticket["first_response_at"] is not None
-    if touched and ticket["state"] != TicketState.RESOLVED:
-        # Whoever works on it may want to look again, or to write down what it was.
-        outbox.tell(connection, ticket["id"], Kind.UPDATED, now=now, telling=telling)
-        return
-    because = _why(evidence) or {"because": "condition cleared"}
-    close(connection, after, "closed", because, actor=ACTOR, now=now, telling=telling)
-
-
 # -- rows ----------------------------------------------------------------------------------------
 
 # Values as parameters: a statement that is the same every time is half the work.
 _CHANGE = update(episodes).where(episodes.c.id == bindparam("changed_id"))
 _ONE = select(episodes).where(episodes.c.id == bindparam("wanted"))
-
-
-def _why(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Return why an episode ended, if no reading ended it."""
-    return {"because": evidence["because"]} if "because" in evidence else {}
 
 
 def _again(row: Row) -> dict[str, str | None]:
@@ -284,7 +235,7 @@ def _again(row: Row) -> dict[str, str | None]:
     return {"state": state, "waiting_for": None}
 
 
-def _weigh(
+def weigh(
     connection: Connection, ticket: Row, host: KnownHost
 ) -> tuple[dict[str, str | None], dict[str, Any]]:
     """Return priority, and title, severity, impact and urgency, by the worst episode that lasts.

@@ -73,13 +73,31 @@ def happen(
     connection: Connection, row: Row, what: Event, *, actor: str, now: datetime
 ) -> dict[str, Any]:
     """Write down what happened; return the ticket's row as it is then."""
-    record(connection, row, what, actor=actor, now=now)
-    changed = {**what.sets, **what.values, "changed_at": now}
-    after = {**row, **changed}
-    if what.sets or what.values:
-        changed |= _follow(connection, row, after, now)
-    change(connection, row["id"], changed)
-    return {**after, **changed}
+    return happen_all(connection, [(row, what)], actor=actor, now=now)[0]
+
+
+def happen_all(
+    connection: Connection, happened: Sequence[tuple[Row, Event]], *, actor: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Write down what happened to many tickets, once to each; return their rows as they are then.
+
+    It takes as many statements as for one.
+    """
+    record_all(connection, happened, actor=actor, now=now)
+    moved = [row["id"] for row, what in happened if row["promise"] and (what.sets or what.values)]
+    histories = events_of(connection, moved)
+    afters = []
+    changed: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
+    for row, what in happened:
+        values: dict[str, Any] = {**what.sets, **what.values, "changed_at": now}
+        if what.sets or what.values:
+            after = {**row, **values}
+            values |= _follow(connection, row, after, histories.get(row["id"], ()), now)
+        changed.setdefault(tuple(values), {})[row["id"]] = values
+        afters.append({**row, **values})
+    for same_columns in changed.values():
+        change_all(connection, same_columns)
+    return afters
 
 
 def record(connection: Connection, row: Row, what: Event, *, actor: str, now: datetime) -> None:
@@ -109,11 +127,6 @@ def record_all(
 
 # Values as parameters: a statement that is the same every time is half the work.
 _CHANGE = update(tickets).where(tickets.c.id == bindparam("changed_id"))
-
-
-def change(connection: Connection, ticket_id: str, values: Mapping[str, Any]) -> None:
-    """Set columns of a ticket's row."""
-    connection.execute(_CHANGE, {"changed_id": ticket_id, **values})
 
 
 def change_all(connection: Connection, changed: Mapping[str, Mapping[str, Any]]) -> None:
@@ -205,17 +218,25 @@ def events_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[RowM
         ticket_events.c.sets,
     )
     found: dict[str, list[RowMapping]] = {name: [] for name in ids}
+    if not found:
+        return found
     picked = query.where(ticket_events.c.ticket_id.in_(ids)).order_by(ticket_events.c.id)
     for one in connection.execute(picked).mappings():
         found[one["ticket_id"]].append(one)
     return found
 
 
-def _follow(connection: Connection, before: Row, after: Row, now: datetime) -> dict[str, Any]:
+def _follow(
+    connection: Connection,
+    before: Row,
+    after: Row,
+    history: Sequence[RowMapping],
+    now: datetime,
+) -> dict[str, Any]:
     if after["promise"] is None:
         return {"wake_at": deadline(after)}
     policy = promises.kept(connection, after["promise"])
-    found = past(events_of(connection, [after["id"]])[after["id"]])
+    found = past(history)
     if before["priority"] != after["priority"]:
         found = _overtake(connection, after, found, policy, now)
     return columns(found, policy, after, now)

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, RowMapping, select, update
 from forewarn_checks.base import Severity
 from forewarn_collector.clock import id_floor, uuid7
 from forewarn_collector.rules.together import SITE_SILENT
+from forewarn_collector.state import ending, remedies, shared
 from forewarn_collector.state import episodes as carried
-from forewarn_collector.state import remedies, shared
 from forewarn_collector.state.budget import Budget
+from forewarn_collector.state.ending import Ending
 from forewarn_collector.state.episodes import Opening
 from forewarn_collector.state.history import Row
 from forewarn_collector.state.hosts import KnownHost
@@ -47,6 +48,10 @@ class Register:
         self._telling = telling
         self._budget = Budget(connection, telling.new_per_hour, now)
         self._waiting: list[tuple[str, Opening]] = []
+        self._ending: list[Ending] = []
+        # The hosts of what waits.
+        self._opening: set[int] = set()
+        self._leaving: set[int] = set()
         self._sharings: dict[str, Sharing] = {}
         self.opened: list[tuple[str, Opening]] = []
         """Every episode that began in this transaction, by its id."""
@@ -55,6 +60,7 @@ class Register:
         """Begin an episode; return its id.  On which ticket is decided with others' together."""
         episode_id = uuid7(self._now)
         self._waiting.append((episode_id, opening))
+        self._opening.add(opening.host.number)
         self.opened.append((episode_id, opening))
         return episode_id
 
@@ -81,20 +87,21 @@ class Register:
     def close(
         self, episode_id: str, host: KnownHost, evidence: Mapping[str, Any], at: datetime
     ) -> None:
-        """End an episode, and its ticket if it was the last one and nobody works on it."""
-        self.place_those_of(host)
-        before = carried.write_end(self.connection, episode_id, evidence, at)
-        remedies.note_cleared(self.connection, [(before, at)], self._now)
-        ticket = self._ticket(before["ticket_id"], host)
-        if isinstance(ticket, Sharing):
-            ticket.left.append(host.name)
-            return
-        carried.ended(self.connection, before, ticket, host, evidence, self._now, self._telling)
+        """End an episode, and its ticket if it was the last one and nobody works on it.
+
+        It is written with others' together, before anything else happens at this host.
+        """
+        if host.number in self._opening:
+            self._place()
+        self._ending.append(Ending(episode_id=episode_id, host=host, evidence=evidence, at=at))
+        self._leaving.add(host.number)
 
     def place_those_of(self, host: KnownHost) -> None:
         """Write down what waits of one host: something else happens there."""
-        if any(opening.host.number == host.number for _, opening in self._waiting):
+        if host.number in self._opening:
             self._place()
+        elif host.number in self._leaving:
+            self._end()
 
     def finish(self) -> None:
         """Place what waits, and tell of every ticket that many hosts share."""
@@ -103,11 +110,29 @@ class Register:
             shared.settle(self.connection, sharing, self._now, self._telling)
         self._sharings.clear()
 
+    def _end(self) -> None:
+        """End every episode that is to be ended."""
+        endings, self._ending = self._ending, []
+        self._leaving.clear()
+        ended = ending.write_ends(self.connection, endings)
+        over = [(one.episode, one.ending.at) for one in ended]
+        remedies.note_cleared(self.connection, over, self._now)
+        singles = []
+        for one in ended:
+            if one.ticket["kind"] in SHARED:
+                host = one.ending.host
+                self._sharing(one.ticket, host).left.append(host.name)
+            else:
+                singles.append(one)
+        ending.settle(self.connection, singles, self._now, self._telling)
+
     # -- which ticket ----------------------------------------------------------------------------
 
     def _place(self) -> None:
-        """Put every episode that waits on a ticket."""
+        """Put every episode that waits on a ticket; first what ended before it."""
+        self._end()
         waiting, self._waiting = self._waiting, []
+        self._opening.clear()
         if not waiting:
             return
         known = self._known([opening for _, opening in waiting])

@@ -4,7 +4,8 @@ All SQL of it is in here.  Everything is JSON: dicts of texts, numbers and momen
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Row, RowMapping, select
 from forewarn_collector.assets import warranty
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.money import read_money, totals
-from forewarn_collector.state import assets
+from forewarn_collector.state import assets, standing
 from forewarn_collector.state.tables import (
     forecasts,
     host_facts,
@@ -44,18 +45,51 @@ _FACTS = (
 # -- the machine ---------------------------------------------------------------------------------
 
 
-def asset(connection: Connection, row: RowMapping, today: date) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is asked once for the reports of many tickets.
+
+    `facts` and `fields` are by host; `forecast` are the hosts of which anything was ever forecast,
+    `ordering` the clients that ordered scripts while these tickets were open.
+    """
+
+    facts: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, Mapping[str, str]]
+    forecast: Collection[str]
+    ordering: Collection[str]
+
+
+def known(connection: Connection, rows: Sequence[RowMapping]) -> Known:
+    """Return what the reports of these tickets have in common."""
+    ids = sorted({row["host_id"] for row in rows if row["host_id"] is not None})
+    query = select(host_facts.c.host_id, host_facts.c.name, host_facts.c.value)
+    told: dict[str, dict[str, Any]] = {host_id: {} for host_id in ids}
+    some = host_facts.c.host_id.in_(ids)
+    for one in connection.execute(query.where(some, host_facts.c.name.in_(_FACTS))):
+        told[one.host_id][one.name] = one.value
+    some = forecasts.c.host_id.in_(ids)
+    foretold = connection.execute(select(forecasts.c.host_id).where(some).distinct()).scalars()
+    since = min(row["opened_at"] for row in rows) - _ORDERED_BEFORE
+    some = orders.c.client_id.in_({row["client_id"] for row in rows})
+    ordering = select(orders.c.client_id).where(some, orders.c.created_at >= since).distinct()
+    return Known(
+        told,
+        assets.fields_of_all(connection, ids),
+        frozenset(foretold),
+        frozenset(connection.execute(ordering).scalars()),
+    )
+
+
+def asset(row: RowMapping, known: Known, today: date) -> dict[str, Any] | None:
     """Return the machine a ticket is about, None for a whole site.
 
     `fields` are people's, `facts` the agent's; `part` is the drive that the component names.
     """
     if row["host_id"] is None:
         return None
-    query = select(host_facts.c.name, host_facts.c.value)
-    mine = query.where(host_facts.c.host_id == row["host_id"], host_facts.c.name.in_(_FACTS))
-    held = {one.name: one.value for one in connection.execute(mine)}
+    held = known.facts[row["host_id"]]
     facts = {name: held[name] for name in _FACTS if name in held}
-    fields = assets.fields_of(connection, row["host_id"])
+    fields = known.fields[row["host_id"]]
     told = [facts.get(name) for name in ("machine_vendor", "machine_model")]
     covered = warranty(fields, today)
     return {
@@ -107,13 +141,15 @@ def _part(component: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
 # -- what was forecast, and what came ------------------------------------------------------------
 
 
-def forecast(connection: Connection, row: RowMapping, now: datetime) -> dict[str, Any] | None:
+def forecast(
+    connection: Connection, row: RowMapping, known: Known, now: datetime
+) -> dict[str, Any] | None:
     """Return the first and last forecast of a ticket and what happened; None when there is none.
 
     `happened`: ``prevented``, it cleared before the level was reached; ``reached``; ``false
     alarm``; or ``open``, neither yet.
     """
-    made = _made(connection, row, now)
+    made = _made(connection, row, now) if row["host_id"] in known.forecast else ()
     if not made:
         return None
     ended = row["cleared_at"]
@@ -137,8 +173,6 @@ def forecast(connection: Connection, row: RowMapping, now: datetime) -> dict[str
 
 def _made(connection: Connection, row: RowMapping, now: datetime) -> Sequence[Row[Any]]:
     """Return the forecasts of a ticket's component while it lasted, the oldest first."""
-    if row["host_id"] is None:
-        return ()
     query = select(forecasts).where(
         forecasts.c.host_id == row["host_id"],
         forecasts.c.component == row["component"],
@@ -169,9 +203,11 @@ def _bought(last: Row[Any], ended: datetime) -> dict[str, Any] | None:
     return {**days, "how": HOW_BOUGHT}
 
 
-def next_expected(connection: Connection, row: RowMapping, now: datetime) -> dict[str, Any] | None:
+def next_expected(
+    connection: Connection, row: RowMapping, known: Known, now: datetime
+) -> dict[str, Any] | None:
     """Return the newest forecast that still waits for a component, None when nothing is due."""
-    if row["host_id"] is None:
+    if row["host_id"] not in known.forecast:
         return None
     query = select(forecasts).where(
         forecasts.c.host_id == row["host_id"],
@@ -194,8 +230,10 @@ def names_ticket(reason: str, number: int) -> bool:
     return number in {int(one) for one in named}
 
 
-def runs(connection: Connection, row: RowMapping) -> list[dict[str, Any]]:
+def runs(connection: Connection, row: RowMapping, known: Known) -> list[dict[str, Any]]:
     """Return the scripts that were ordered for a ticket, as the hosts say they ended."""
+    if row["client_id"] not in known.ordering:
+        return []
     query = (
         select(orders, scripts.c.name.label("script"), order_targets.c.host_id)
         .join(order_targets, order_targets.c.order_id == orders.c.id)
@@ -219,12 +257,24 @@ def runs(connection: Connection, row: RowMapping) -> list[dict[str, Any]]:
         for one in connection.execute(query)
         if one.script_sha256 and names_ticket(one.reason, row["number"])
     ]
-    return [_run(connection, one) for one in found[:_MOST_SCRIPTS]]
+    ordered = [_run(connection, one) for one in found[:_MOST_SCRIPTS]]
+    return ordered + [_remedy(connection, one) for one in standing.of_ticket(connection, row["id"])]
 
 
-def _run(connection: Connection, order: Row[Any]) -> dict[str, Any]:
+def _remedy(connection: Connection, run: Row[Any]) -> dict[str, Any]:
+    """Return a run that an episode asked for, and whether the alert cleared after it."""
+    after = None
+    if run.cleared_at is not None and run.run_ended_at is not None:
+        after = max(0, round((run.cleared_at - run.run_ended_at).total_seconds()))
+    effect = {"cleared": run.cleared_at is not None, "after_seconds": after}
+    return _run(connection, run, run.occurrence) | {"occurrence": run.occurrence, "effect": effect}
+
+
+def _run(connection: Connection, order: Row[Any], occurrence: str = "") -> dict[str, Any]:
     query = select(order_results.c.envelope).where(
-        order_results.c.order_id == order.id, order_results.c.host_id == order.host_id
+        order_results.c.order_id == order.id,
+        order_results.c.host_id == order.host_id,
+        order_results.c.occurrence == occurrence,
     )
     told = connection.execute(query.order_by(order_results.c.received_at.desc()).limit(1)).scalar()
     result = None if told is None else _result(bytes(told))

@@ -8,29 +8,35 @@ in `report_parts`.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, case, func, insert, select
 
+from forewarn_checks.base import Severity
 from forewarn_collector.clock import rfc3339
 from forewarn_collector.sla.shown import sla_json
 from forewarn_collector.state import report_parts, ticket_text
+from forewarn_collector.state.history import events_of, is_person
 from forewarn_collector.state.tables import (
     clients,
     episodes,
     hosts,
     service_reports,
     sites,
-    ticket_events,
     tickets,
 )
 
 BEGINNING = "0" * 64
 """What the first report of a client names as the one before it."""
+MOST_EPISODES = 200
+"""Episodes that a report tells of; `raised_by_count` says how many there were."""
+MOST_ACTIONS = 500
+"""Lines of history that a report tells of; `actions_count` says how many there were."""
+_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,25 +49,44 @@ class ServiceReport:
     previous: str
 
 
-def write(connection: Connection, ticket_id: str, now: datetime) -> str:
-    """Write the report of a ticket that was just closed, or closed before; return its hash."""
-    row = _row(connection, ticket_id)
-    newest = select(service_reports.c.sha256).where(service_reports.c.client_id == row["client_id"])
-    last = connection.execute(newest.order_by(service_reports.c.id.desc()).limit(1)).scalar()
-    previous = last or BEGINNING
-    document = _json(_document(connection, row, previous, now))
-    sha256 = hashlib.sha256(document.encode()).hexdigest()
-    connection.execute(
-        insert(service_reports).values(
-            ticket_id=ticket_id,
-            client_id=row["client_id"],
-            made_at=now,
-            document=document,
-            sha256=sha256,
-            previous=previous,
+def write(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Write the reports of tickets that were just closed, or closed before, in this order.
+
+    Many take few statements more than one.
+    """
+    for begin in range(0, len(ids), _AT_ONCE):
+        _write(connection, ids[begin : begin + _AT_ONCE], now)
+
+
+def _write(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    parts = _parts(connection, ids)
+    last: dict[str, str] = {}
+    made = []
+    for ticket_id in ids:
+        row = parts.rows[ticket_id]
+        client_id = row["client_id"]
+        previous = last.get(client_id) or _newest_of(connection, client_id)
+        document = _json(_document(connection, row, parts, previous, now))
+        last[client_id] = hashlib.sha256(document.encode()).hexdigest()
+        made.append(
+            {
+                "ticket_id": ticket_id,
+                "client_id": client_id,
+                "made_at": now,
+                "document": document,
+                "sha256": last[client_id],
+                "previous": previous,
+            }
         )
-    )
-    return sha256
+    if made:
+        connection.execute(insert(service_reports), made)
+
+
+def _newest_of(connection: Connection, client_id: str) -> str:
+    """Return the hash that the next report of a client names."""
+    mine = select(service_reports.c.sha256).where(service_reports.c.client_id == client_id)
+    last = connection.execute(mine.order_by(service_reports.c.id.desc()).limit(1)).scalar()
+    return last or BEGINNING
 
 
 def newest(connection: Connection, ticket_id: str) -> ServiceReport | None:
@@ -111,14 +136,10 @@ def _stated(document: str) -> object:
 
 
 def _document(
-    connection: Connection, row: RowMapping, previous: str, now: datetime
+    connection: Connection, row: RowMapping, parts: "_Parts", previous: str, now: datetime
 ) -> dict[str, Any]:
-    carried = select(episodes).where(episodes.c.ticket_id == row["id"]).order_by(episodes.c.id)
-    history = select(ticket_events).where(ticket_events.c.ticket_id == row["id"])
-    found = connection.execute(carried).mappings().all()
-    events = connection.execute(history.order_by(ticket_events.c.id)).mappings().all()
+    events, earlier, known = parts.events[row["id"]], parts.earlier[row["id"]], parts.known
     sla = ticket_text.sla_of(connection, row, now)
-    earlier = _earlier(connection, row["id"])
     today = now.astimezone(_zone(row["zone"])).date()
     return {
         "schema": 2,
@@ -128,22 +149,32 @@ def _document(
         "supersedes": earlier[-1] if earlier else None,
         "zone": row["zone"],
         "ticket": _ticket(row),
-        "asset": report_parts.asset(connection, row, today),
-        "raised_by": [_episode(one) for one in found],
-        "forecast": report_parts.forecast(connection, row, now),
-        "scripts": report_parts.runs(connection, row),
-        "actions": [_action(one) for one in events],
+        "asset": report_parts.asset(row, known, today),
+        "raised_by": [_episode(one) for one in parts.episodes[row["id"]]],
+        "raised_by_count": parts.episode_counts.get(row["id"], 0),
+        "forecast": report_parts.forecast(connection, row, known, now),
+        "scripts": report_parts.runs(connection, row, known),
+        "actions": [_action(one) for one in _weightiest(events)],
+        "actions_count": len(events),
         "sla": None if sla is None else sla_json(sla),
         "durations": _durations(row),
         **report_parts.outlay(events),
-        "next_expected": report_parts.next_expected(connection, row, now),
+        "next_expected": report_parts.next_expected(connection, row, known, now),
     }
 
 
-def _earlier(connection: Connection, ticket_id: str) -> Sequence[str]:
-    """Return the hashes of a ticket's reports before, oldest first."""
-    mine = select(service_reports.c.sha256).where(service_reports.c.ticket_id == ticket_id)
-    return connection.execute(mine.order_by(service_reports.c.id)).scalars().all()
+def _weightiest(events: Sequence[RowMapping]) -> list[RowMapping]:
+    """Return the lines of a history that are told of: what people did, and what moved the ticket.
+
+    A ticket that a thousand hosts come to and leave has more lines than anybody reads.
+    """
+    if len(events) <= MOST_ACTIONS:
+        return list(events)
+    order = sorted(
+        range(len(events)),
+        key=lambda at: (not is_person(events[at]["actor"]), not events[at]["sets"], at),
+    )
+    return [events[at] for at in sorted(order[:MOST_ACTIONS])]
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -173,6 +204,8 @@ def _episode(row: RowMapping) -> dict[str, Any]:
     names = ("title", "metric", "labels", "unit", "raises", "advice", "forecast", "grown")
     return {
         "rule": row["rule"],
+        "host": row["host"],
+        "component": row["component"],
         "severity": row["severity"],
         "opened_at": _moment(row["opened_at"]),
         "closed_at": _moment(row["closed_at"]),
@@ -209,7 +242,61 @@ def _durations(row: RowMapping) -> dict[str, float | None]:
 # -- rows ----------------------------------------------------------------------------------------
 
 
-def _row(connection: Connection, ticket_id: str) -> RowMapping:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the reports of some tickets are made of, by the ticket's id."""
+
+    rows: Mapping[str, RowMapping]
+    episodes: Mapping[str, Sequence[RowMapping]]
+    episode_counts: Mapping[str, int]
+    events: Mapping[str, Sequence[RowMapping]]
+    earlier: Mapping[str, Sequence[str]]
+    known: report_parts.Known
+
+
+def _parts(connection: Connection, ids: Sequence[str]) -> _Parts:
+    rows = _rows(connection, ids)
+    mine = select(service_reports.c.ticket_id, service_reports.c.sha256)
+    mine = mine.where(service_reports.c.ticket_id.in_(ids)).order_by(service_reports.c.id)
+    earlier: dict[str, list[str]] = {ticket_id: [] for ticket_id in ids}
+    for one in connection.execute(mine):
+        earlier[one.ticket_id].append(one.sha256)
+    counts = select(episodes.c.ticket_id, func.count()).where(episodes.c.ticket_id.in_(ids))
+    counts = counts.group_by(episodes.c.ticket_id)
+    return _Parts(
+        rows=rows,
+        episodes=_episodes(connection, ids),
+        episode_counts={one[0]: one[1] for one in connection.execute(counts)},
+        events=events_of(connection, ids),
+        earlier=earlier,
+        known=report_parts.known(connection, list(rows.values())),
+    )
+
+
+def _episodes(connection: Connection, ids: Sequence[str]) -> dict[str, list[RowMapping]]:
+    """Return what raised each ticket, in its order: where it is too much, the worst, then oldest.
+
+    They are ranked by narrow columns: evidence is large, and that of most is not needed.
+    """
+    worst = case({str(one): -one.rank for one in Severity}, value=episodes.c.severity)
+    rank = func.row_number().over(
+        partition_by=episodes.c.ticket_id, order_by=(worst, episodes.c.id)
+    )
+    ranked = select(episodes.c.id, rank.label("rank")).where(episodes.c.ticket_id.in_(ids))
+    first = ranked.subquery()
+    query = (
+        select(episodes, hosts.c.name.label("host"))
+        .join(first, first.c.id == episodes.c.id)
+        .join(hosts, hosts.c.id == episodes.c.host_id)
+        .where(first.c.rank <= MOST_EPISODES)
+    )
+    found: dict[str, list[RowMapping]] = {ticket_id: [] for ticket_id in ids}
+    for one in connection.execute(query.order_by(episodes.c.id)).mappings():
+        found[one["ticket_id"]].append(one)
+    return found
+
+
+def _rows(connection: Connection, ids: Sequence[str]) -> dict[str, RowMapping]:
     query = (
         select(
             tickets,
@@ -224,9 +311,9 @@ def _row(connection: Connection, ticket_id: str) -> RowMapping:
         .join(clients, clients.c.id == tickets.c.client_id)
         .join(sites, sites.c.id == tickets.c.site_id)
         .outerjoin(hosts, hosts.c.id == tickets.c.host_id)
-        .where(tickets.c.id == ticket_id)
+        .where(tickets.c.id.in_(ids))
     )
-    return connection.execute(query).mappings().one()
+    return {row["id"]: row for row in connection.execute(query).mappings()}
 
 
 def _report(row: RowMapping) -> ServiceReport:

@@ -29,6 +29,7 @@ WITHIN = timedelta(days=60)
 THIRD = 3
 _WORDS = 2
 """One word, such as "done", says nothing of what was done."""
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,46 @@ class _Fix:
     words: str
 
 
-def consider(connection: Connection, row: Row, now: datetime, telling: Telling) -> None:
-    """Remember what a ticket that was just closed mended, and open a root cause for the third."""
-    if row["kind"] in (Shape.OVERFLOW, Shape.ROOT_CAUSE):
-        return
-    for fix in _fixes(connection, row):
-        values = {"ticket_id": row["id"], "client_id": row["client_id"], "at": now}
-        connection.execute(insert(fixes), {**values, "sameness": fix.sameness})
-        _count(connection, fix, now, telling)
+def consider(connection: Connection, rows: Sequence[Row], now: datetime, telling: Telling) -> None:
+    """Remember what tickets that were just closed mended, and open a root cause for each third."""
+    mended = [row for row in rows if row["kind"] not in (Shape.OVERFLOW, Shape.ROOT_CAUSE)]
+    rules = _rules(connection, [row["id"] for row in mended])
+    found: dict[str, _Fix] = {}
+    values = []
+    for row in mended:
+        for fix in _fixes(connection, row, sorted(rules[row["id"]])):
+            found[fix.sameness] = fix
+            value = {"ticket_id": row["id"], "client_id": row["client_id"], "at": now}
+            values.append({**value, "sameness": fix.sameness})
+    if values:
+        connection.execute(insert(fixes), values)
+    for sameness in _often(connection, list(found), now):
+        _count(connection, found[sameness], now, telling)
 
 
-def _fixes(connection: Connection, row: Row) -> list[_Fix]:
-    names = select(episodes.c.rule).where(episodes.c.ticket_id == row["id"]).distinct()
-    rules = sorted(connection.execute(names).scalars())
+def _rules(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the rules that raised each ticket."""
+    found: dict[str, list[str]] = {ticket_id: [] for ticket_id in ids}
+    for begin in range(0, len(ids), _AT_ONCE):
+        some = episodes.c.ticket_id.in_(ids[begin : begin + _AT_ONCE])
+        query = select(episodes.c.ticket_id, episodes.c.rule).where(some).distinct()
+        for ticket_id, rule in connection.execute(query):
+            found[ticket_id].append(rule)
+    return found
+
+
+def _often(connection: Connection, sameness: Sequence[str], now: datetime) -> list[str]:
+    """Return what was mended so often of late that it may be worth a root cause."""
+    found: set[str] = set()
+    for begin in range(0, len(sameness), _AT_ONCE):
+        some = fixes.c.sameness.in_(sameness[begin : begin + _AT_ONCE])
+        query = select(fixes.c.sameness).where(some, fixes.c.at > now - WITHIN)
+        often = func.count(fixes.c.ticket_id.distinct()) >= THIRD
+        found |= set(connection.execute(query.group_by(fixes.c.sameness).having(often)).scalars())
+    return [one for one in sameness if one in found]
+
+
+def _fixes(connection: Connection, row: Row, rules: Sequence[str]) -> list[_Fix]:
     found = [_Fix(_hash("rule", row["subject"], rule), rule, "") for rule in rules]
     words = _words(connection, row) if row["first_response_at"] is not None else ""
     if len(words.split()) >= _WORDS:

@@ -49,10 +49,14 @@ def read(
     """
     rows = connection.execute(named().where(tickets.c.id.in_(ids))).mappings().all()
     carried = _carried(connection, ids)
-    return {
-        row["id"]: (row["client_id"], _body(connection, row, carried[row["id"]], ticket_url, now))
-        for row in rows
-    }
+    reports = _reports(connection, rows)
+    told = {}
+    for row in rows:
+        sha256 = reports.get(row["id"])
+        link = sha256 and ReportLink(f"{ticket_url}{row['number']}/report", sha256)
+        body = _body(connection, row, carried[row["id"]], link or None, ticket_url, now)
+        told[row["id"]] = row["client_id"], body
+    return told
 
 
 def _carried(connection: Connection, ids: Sequence[str]) -> dict[str, list[CarriedEpisode]]:
@@ -60,10 +64,11 @@ def _carried(connection: Connection, ids: Sequence[str]) -> dict[str, list[Carri
     age = func.row_number().over(
         partition_by=episodes.c.ticket_id, order_by=episodes.c.opened_at.desc()
     )
-    columns = ("ticket_id", "rule", "severity", "opened_at", "closed_at", "evidence")
-    numbered = select(*(episodes.c[name] for name in columns), age.label("age"))
-    newest = numbered.where(episodes.c.ticket_id.in_(ids)).subquery()
-    query = select(newest).where(newest.c.age <= _MOST_EPISODES).order_by(newest.c.age)
+    # Evidence is large: only that of the newest is read.
+    numbered = select(episodes.c.id, age.label("age")).where(episodes.c.ticket_id.in_(ids))
+    newest = numbered.subquery()
+    query = select(episodes).join(newest, newest.c.id == episodes.c.id)
+    query = query.where(newest.c.age <= _MOST_EPISODES).order_by(newest.c.age)
     found: dict[str, list[CarriedEpisode]] = {ticket_id: [] for ticket_id in ids}
     for one in connection.execute(query).mappings():
         found[one["ticket_id"]].append(
@@ -82,6 +87,7 @@ def _body(
     connection: Connection,
     row: RowMapping,
     carried: Sequence[CarriedEpisode],
+    report: ReportLink | None,
     ticket_url: str,
     now: datetime,
 ) -> TicketBody:
@@ -107,7 +113,7 @@ def _body(
         team=row["team"],
         description=row["description"],
         sla=sla_of(connection, row, now),
-        report=_report(connection, row, ticket_url),
+        report=report,
         crowd=_crowd(connection, row) if row["kind"] in SHARED else None,
     )
 
@@ -146,12 +152,13 @@ def sla_of(connection: Connection, row: RowMapping, now: datetime) -> Sla | None
     return read_sla(row["clocks"], policy, row["priority"], now)
 
 
-def _report(connection: Connection, row: RowMapping, ticket_url: str) -> ReportLink | None:
-    """Return where the report of a closed ticket is."""
-    if row["closed_at"] is None:
-        return None
-    newest = select(service_reports.c.sha256).where(service_reports.c.ticket_id == row["id"])
-    sha256 = connection.execute(newest.order_by(service_reports.c.id.desc()).limit(1)).scalar()
-    if sha256 is None:
-        return None
-    return ReportLink(f"{ticket_url}{row['number']}/report", sha256)
+def _reports(connection: Connection, rows: Sequence[RowMapping]) -> dict[str, str]:
+    """Return the hash of the newest report of each closed ticket that has one."""
+    closed = [row["id"] for row in rows if row["closed_at"] is not None]
+    if not closed:
+        return {}
+    mine = service_reports.c.ticket_id.in_(closed)
+    newest = select(func.max(service_reports.c.id)).where(mine)
+    query = select(service_reports.c.ticket_id, service_reports.c.sha256)
+    query = query.where(service_reports.c.id.in_(newest.group_by(service_reports.c.ticket_id)))
+    return {one.ticket_id: one.sha256 for one in connection.execute(query)}

@@ -284,7 +284,7 @@ def _add(
         _do(connection, row, what, actor, now, telling)
         return
     happen(connection, row, what, actor=actor, now=now)
-    reports.write(connection, row["id"], now)
+    reports.write(connection, [row["id"]], now)
     outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)
 
 
