@@ -18,14 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from forewarn_checks.base.durations import parse_duration
-from forewarn_scripts import credentials, signing_desk
+from forewarn_scripts import credentials, script_commands, signing_desk, to_run
 from forewarn_scripts.answers import (
     Kept,
     OrderLine,
     OrderList,
     OrderWhole,
     ResultList,
-    ScriptList,
     TargetLine,
     TargetPage,
 )
@@ -36,11 +35,13 @@ from forewarn_scripts.keys import (
     BadKey,
     read_public,
 )
+from forewarn_scripts.library import LibraryScript
 from forewarn_scripts.order import Document, Ended, Order, Result
 from forewarn_scripts.own_key import KeyFile, PassphraseStdin, keys_app, open_own
 from forewarn_scripts.shown import plain
-from forewarn_scripts.signing_desk import NotTrue, Wanted
+from forewarn_scripts.signing_desk import NotTrue
 from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble, working
+from forewarn_scripts.to_run import Wishes
 
 _MOST_PAGES = 4
 _LOOK_SECONDS = 1.0
@@ -54,8 +55,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Sign without being asked.")]
 def add(app: typer.Typer) -> None:
     """Add the subcommands."""
     app.add_typer(keys_app, name="keys")
+    app.add_typer(script_commands.app, name="scripts")
     for name, command in (
-        ("scripts", scripts),
         ("run", run),
         ("orders", orders),
         ("approve", approve),
@@ -69,34 +70,20 @@ def add(app: typer.Typer) -> None:
 
 
 @tells_trouble
-def scripts(as_json: AsJson = False) -> None:
-    """List the scripts the collector keeps."""
-    with _collector() as collector:
-        body = collector.get("/scripts")
-    if as_json:
-        print_json(json.loads(body))
-        return
-    table = _table("SHA256", "NAME", "CLIENT", "BYTES", "BY")
-    for one in read(ScriptList, body).scripts:
-        table.add_row(
-            one.sha256[:16],
-            plain(one.name),
-            plain(one.client),
-            str(one.size),
-            plain(one.created_by),
-        )
-    print_out(table)
-
-
-@tells_trouble
 def run(
-    script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What to run.")],
+    script: Annotated[
+        str, typer.Argument(help="What to run: a name of the library, or a file (./NAME).")
+    ],
     on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="On which hosts.")],
     reason: Annotated[str, typer.Option(help="Why: a ticket, a sentence.")],
     argv: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]")] = None,
-    run_as: Annotated[str, typer.Option("--as", help="The account on the hosts.")] = "root",
-    interpreter: Annotated[str, typer.Option(help="What reads the script.")] = "/bin/sh",
-    timeout: Annotated[str, typer.Option(help="When it is ended.")] = "10m",
+    run_as: Annotated[
+        str | None, typer.Option("--as", help="The account on the hosts; of a file, root.")
+    ] = None,
+    interpreter: Annotated[
+        str | None, typer.Option(help="What reads the script; of a file, /bin/sh.")
+    ] = None,
+    timeout: Annotated[str | None, typer.Option(help="When it is ended; of a file, 10m.")] = None,
     valid: Annotated[str, typer.Option(help="How long hosts may begin; 24h at most.")] = "1h",
     needs: Annotated[int, typer.Option(min=1, max=16, help="Signatures it waits for.")] = 1,
     canary: Annotated[int, typer.Option(min=0, help="Hosts that must succeed first.")] = 0,
@@ -114,32 +101,31 @@ def run(
     The hosts are shown before anything is signed.  Exit code 6: it did not end well everywhere.
     """
     try:
-        wanted = Wanted(
-            script=script.read_bytes(),
-            argv=tuple(argv or ()),
-            interpreter=interpreter,
-            run_as=run_as,
-            timeout=parse_duration(timeout),
-            valid_for=parse_duration(valid),
-            reason=reason,
-            keyring_version=keyring_version,
+        picked = to_run.pick(script)
+        called_with = to_run.arguments(picked, argv or ())
+        wishes = Wishes(
+            run_as, interpreter, timeout, parse_duration(valid), reason, keyring_version
         )
-    except (OSError, ValueError) as bad:
+    except ValueError as bad:
         fail(f"no order: {bad}", WRONG_USE)
     with _collector() as collector:
         collector_id, targets = _targets(collector, on)
         if not targets:
             fail(f"no host is picked by {on!r}", WRONG_USE)
         try:
+            systems = {one.system for one in targets}
+            wanted = to_run.wanted(picked, called_with, systems, wishes)
             order = signing_desk.order_for(wanted, targets, collector_id, datetime.now(UTC))
-        except ValueError as bad:
+        except (OSError, ValueError) as bad:
             fail(f"no order: {bad}", WRONG_USE)
         _show_before_signing(order, targets)
+        if isinstance(picked, LibraryScript):
+            note(f"risk    {picked.manifest.risk}: {picked.manifest.help}")
         _confirm(f"Sign this for {len(targets)} hosts?", yes=yes)
         envelope = _signed(order, key, stdin=passphrase_stdin)
         signing_desk.remember(_known_hosts(), targets)
         body = base64.b64encode(wanted.script).decode()
-        collector.post("/scripts", client=order.client, name=script.name[:100], body=body)
+        collector.post("/scripts", client=order.client, name=picked.name[:100], body=body)
         sent = collector.post(
             "/orders",
             envelope=envelope.to_bytes().decode(),

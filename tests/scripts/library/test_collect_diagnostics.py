@@ -1,0 +1,29 @@
+"""A look at this very machine."""
+
+import subprocess
+
+from tests.scripts.library.stage import Stage
+
+
+def test_it_tells_what_it_can_and_stays_short(stage: Stage) -> None:
+    ran = stage.order("collect-diagnostics")
+    assert ran.code == 0
+    for title in ("system", "memory", "filesystems", "inodes", "processes by memory", "end"):
+        assert f"== {title}" in ran.output
+    assert len(ran.output) < 32_768
+
+
+def test_what_a_process_was_called_with_is_not_told(stage: Stage) -> None:
+    """Arguments hold passwords now and then."""
+    secret = "password-of-nobody"
+    with subprocess.Popen(["/bin/sleep", "60", "--", secret], stderr=subprocess.DEVNULL) as sleeper:
+        ran = stage.order("collect-diagnostics")
+        sleeper.kill()
+    assert secret not in ran.output
+
+
+def test_a_host_without_most_programs_is_told_of_all_the_same(stage: Stage) -> None:
+    for name in ("lsblk", "ip", "ss", "ps"):
+        stage.play(name, "exit 1")
+    ran = stage.order("collect-diagnostics", "--lines=1")
+    assert (ran.code, "== end" in ran.output) == (0, True)
