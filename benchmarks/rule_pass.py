@@ -23,7 +23,7 @@ from sqlalchemy import insert
 from forewarn_checks.base import Forecast
 from forewarn_collector.engine import Engine
 from forewarn_collector.rules.book import RuleBook, declared
-from forewarn_collector.samples import Points, Shape
+from forewarn_collector.samples import Newest, Points, Shape
 from forewarn_collector.samples.memory import Memory
 from forewarn_collector.state.database import Database, open_sqlite
 from forewarn_collector.state.hosts import Hosts, place
@@ -64,6 +64,10 @@ class Stretch:
 
     def shapes(self) -> Sequence[Shape]:
         return self.known
+
+    def newest(self, through: int) -> Newest:
+        none = np.empty(0, np.int64)
+        return Newest(none, none, none)
 
     def last_received(self) -> Mapping[int, int]:
         return dict.fromkeys(range(1, self.count + 1), microseconds(self.now))

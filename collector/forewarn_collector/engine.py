@@ -92,7 +92,7 @@ class Engine:
             held = memory.load(connection, ended_after=now - REMEMBERED)
             self._held = {_id(row): row for row in held}
             self._cursor = memory.cursor(connection)
-            self._rounds.recall(counters.load(connection))
+            self._recall(connection)
             self._withholding.recall(connection, self._held, now)
             before = memory.heartbeat(connection)
             if before is not None and now - before > _BEAT:
@@ -293,7 +293,7 @@ class Engine:
             self._rounds = Rounds(self._book, self._store, self._host)
             self._withholding.use(self._book)
             with self._database.read() as connection:
-                self._rounds.recall(counters.load(connection))
+                self._recall(connection)
             self._swept, self._accepted_through = None, 0
         if self._hosts.refresh():
             self._rounds.hosts_changed()
@@ -304,6 +304,11 @@ class Engine:
             new, self._accepted_through = acceptance.load(connection, after=self._accepted_through)
         self._rounds.accept(new)
         self._accepted += new
+
+    def _recall(self, connection: Connection) -> None:
+        """Begin new rounds with what was counted, and with what is overtaken already."""
+        self._rounds.recall(counters.load(connection))
+        self._rounds.overtake(self._store.newest(self._cursor), self._store.shapes())
 
     def _sweep(self, judgement: Judgement, now: datetime) -> None:
         """End alerts that no rule stands for any more, mark stale ones, forget old ones."""

@@ -3,7 +3,7 @@
 A few hosts are written in one transaction, so that others who write wait no longer than these take.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ import numpy as np
 from forewarn_collector.queries.scope import microseconds
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.rules.silence import silences
-from forewarn_collector.samples import CheckStatus, SampleStore
+from forewarn_collector.samples import CheckStatus, Reading, SampleStore
 from forewarn_collector.selector import parse
 from forewarn_collector.state import alerts as memory
 from forewarn_collector.state import held, maintaining, suppression
@@ -95,10 +95,9 @@ class Maintainer:
         covered = _covered(begun.window, self.hosts, book)
         statuses, silent = self._all(now)
         for first in range(0, len(covered), AT_ONCE):
-            part = [
-                (host, self._condition(host, statuses, silent, readings=first < MOST_READ))
-                for host in covered[first : first + AT_ONCE]
-            ]
+            hosts = covered[first : first + AT_ONCE]
+            read = self._read(hosts if first < MOST_READ else ())
+            part = [(host, _condition(host, read, statuses, silent)) for host in hosts]
             with self.database.write() as connection:
                 maintaining.keep_before(connection, begun, part)
         with self.database.write() as connection:
@@ -113,34 +112,33 @@ class Maintainer:
                 part = maintaining.next_hosts(connection, begun, after, AT_ONCE)
             if not part:
                 break
+            known = [
+                (host, before)
+                for host_id, before in part
+                for host in [self.hosts.get(host_id)]
+                if host is not None
+            ]
+            # What was not read before cannot be compared.
+            read = self._read(
+                host
+                for host, before in known
+                if before.mounts is not None or before.booted is not None or done < MOST_READ
+            )
+            start = microseconds(begun.occurrence.start)
             compared = []
-            for host_id, before in part:
-                host = self.hosts.get(host_id)
-                if host is not None:
-                    # What was not read before cannot be compared.
-                    reading = before.mounts is not None or before.booted is not None
-                    readings = reading or done < MOST_READ
-                    there = self._condition(host, statuses, silent, readings=readings)
-                    start = microseconds(begun.occurrence.start)
-                    comparison = compare(before, there, start, microseconds(now))
-                    compared.append(Compared(host, comparison))
+            for host, before in known:
+                there = _condition(host, read, statuses, silent)
+                comparison = compare(before, there, start, microseconds(now))
+                compared.append(Compared(host, comparison))
             with self.database.write() as connection:
                 maintaining.decide(connection, begun, compared, now, telling)
             after, done = part[-1][0], done + len(part)
         with self.database.write() as connection:
             maintaining.decided(connection, begun, now)
 
-    def _condition(
-        self,
-        host: KnownHost,
-        statuses: dict[int, Sequence[CheckStatus]],
-        silent: dict[int, int],
-        *,
-        readings: bool,
-    ) -> Condition:
-        read = self.store.latest(host.number) if readings else ()
-        never = np.iinfo(np.int64).max
-        return observe(read, statuses.get(host.number, ()), silent.get(host.number, int(never)))
+    def _read(self, hosts: Iterable[KnownHost]) -> Mapping[int, Sequence[Reading]]:
+        """Return what was last read on hosts, by number."""
+        return self.store.latest_of([host.number for host in hosts])
 
     def _all(self, now: datetime) -> tuple[dict[int, Sequence[CheckStatus]], dict[int, int]]:
         """Return how checks of every host went, and for how long each is silent."""
@@ -150,6 +148,16 @@ class Maintainer:
         numbers, silent = silences(self.store.last_received(), downtimes, microseconds(now))
         heard = dict(zip(numbers.tolist(), silent.tolist(), strict=True))
         return dict(self.store.statuses()), heard
+
+
+def _condition(
+    host: KnownHost,
+    read: Mapping[int, Sequence[Reading]],
+    statuses: Mapping[int, Sequence[CheckStatus]],
+    silent: Mapping[int, int],
+) -> Condition:
+    number, never = host.number, int(np.iinfo(np.int64).max)
+    return observe(read.get(number, ()), statuses.get(number, ()), silent.get(number, never))
 
 
 def _covered(window: Window, hosts: Hosts, book: RuleBook) -> list[KnownHost]:

@@ -88,7 +88,7 @@ class Replay:
             if self.since is not None and host.enrolled_at is not None
             if microseconds(host.enrolled_at) >= self.since
         }
-        self.restart()
+        self._rounds = Rounds(self.book, self._memory, self.hosts.get)
         booked = [form for name in self.book.names() for form in self.book.variants(name)]
         forecast = [form for form in booked if isinstance(form.rule, Forecast)]
         self._remembered = {
@@ -100,8 +100,9 @@ class Replay:
 
     def restart(self) -> None:
         """Begin again with what the database would hold."""
-        self._rounds = Rounds(self.book, self._memory, self.hosts.get)
+        before, self._rounds = self._rounds, Rounds(self.book, self._memory, self.hosts.get)
         self._rounds.recall(self._counters.values())
+        self._rounds.follow(before)
         # Alerts that are over may be forgotten or not: what is told must not hang on it.
         self._held = {
             alert_id: row

@@ -20,12 +20,13 @@ from forewarn_collector.rules.counters import Accepted
 from forewarn_collector.rules.evidence import NEVER_HEARD
 from forewarn_collector.rules.kind import AlertState, Data, Observation
 from forewarn_collector.rules.kinds import kind_of
-from forewarn_collector.rules.prefilter import Prefilter, Watermarks
+from forewarn_collector.rules.prefilter import Prefilter
 from forewarn_collector.rules.silence import silences
 from forewarn_collector.rules.step import GAP
 from forewarn_collector.rules.tally import Counted, Remembered, Tally
 from forewarn_collector.rules.together import HOST_SILENT, SITE_SILENT, fell_together
-from forewarn_collector.samples import Points, Shape
+from forewarn_collector.rules.watermarks import Watermarks
+from forewarn_collector.samples import Newest, Points, Shape
 from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.hosts import KnownHost
 
@@ -47,7 +48,7 @@ class Rounds:
         self.book = book
         self._host = host_of
         self._prefilter = Prefilter(book)
-        self._watermarks = Watermarks()
+        self._watermarks = Watermarks(self._prefilter.common)
         self._tally = Tally(book)
         self._counted: Counted | None = None
         self._gone = Gone()
@@ -63,12 +64,23 @@ class Rounds:
         """Begin with the counters that were kept, before the first round."""
         self._tally.load(counters)
 
+    def overtake(self, newest: Newest, shapes: Sequence[Shape]) -> None:
+        """Begin with the newest runs that were judged: what is older comes too late."""
+        self._prefilter.learn(shapes)
+        self._watermarks.take(newest.host, self._prefilter.check[newest.shape], newest.at)
+
+    def follow(self, before: "Rounds") -> None:
+        """Begin with what rounds of the same book and shapes saw last."""
+        self._watermarks = before._watermarks
+
     def accept(self, accepted: Iterable[Accepted]) -> None:
         """Count anew from what people accepted."""
         self._tally.accept(accepted)
 
-    def end_accepted(self, judgement: Judgement, accepted: Iterable[Accepted]) -> None:
+    def end_accepted(self, judgement: Judgement, accepted: Sequence[Accepted]) -> None:
         """End the alerts that people accepted the counters of."""
+        if not accepted:
+            return
         latest = {(one.host, one.component): one.at for one in accepted}
         growing = {booked.name for booked in self.book.growing()}
         for row in judgement.held.values():

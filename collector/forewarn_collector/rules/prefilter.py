@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forewarn_collector.rules.book import BookedRule, RuleBook
 from forewarn_collector.rules.kinds import kind_of
+from forewarn_collector.rules.own import CHECK_FAILED
 from forewarn_collector.samples import Points, Shape
 
 _HOST_SHIFT = 32
@@ -38,7 +39,10 @@ class Prefilter:
     def __init__(self, book: RuleBook) -> None:
         self._judged = _judged(book)
         self._marks = {name: _marks(judged) for name, judged in self._judged.items()}
-        self._checks: dict[str, int] = {}
+        named = dict.fromkeys(judged.booked.check for judged in self._judged.values())
+        self._checks = {name: number for number, name in enumerate(named)}
+        self.common = len(named)
+        """Checks below this number are named by the book; others are hosts' own."""
         self._slots: dict[tuple[str, str], int] = {}
         self._companions: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
         self._shapes: list[Shape] = []
@@ -133,10 +137,12 @@ class Prefilter:
 
     def _check_of(self, shape: Shape) -> int:
         judged = self._judged.get(shape.metric)
-        if judged is None:
-            return -1
-        # The point a run leaves of itself is dated like the run's samples.
-        name = dict(shape.labels).get("check", judged.booked.check)
+        if shape.metric == CHECK_FAILED.name:
+            # The point a run leaves of itself is dated like the run's samples.
+            return self._check(dict(shape.labels).get("check", ""))
+        return -1 if judged is None else self._check(judged.booked.check)
+
+    def _check(self, name: str) -> int:
         return self._checks.setdefault(name, len(self._checks))
 
 
@@ -152,42 +158,6 @@ class Picked:
         if not len(self.rows):
             return ()
         return np.split(self.rows, np.flatnonzero(np.diff(self.keys)) + 1)
-
-
-class Watermarks:
-    """The newest event time seen of every check of every host.
-
-    What is older was overtaken: it is kept as history and not judged again.
-    """
-
-    def __init__(self) -> None:
-        self._seen = np.zeros((0, 0), np.int64)
-
-    def fresh(
-        self, host: NDArray[np.int64], check: NDArray[np.int64], at: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Say of each point whether nothing newer of its check was seen before."""
-        self._grow(host, check)
-        fresh: NDArray[np.bool_] = (check < 0) | (at >= self._seen[host, check])
-        return fresh
-
-    def take(
-        self, host: NDArray[np.int64], check: NDArray[np.int64], at: NDArray[np.int64]
-    ) -> None:
-        """Remember these points as seen."""
-        self._grow(host, check)
-        known = check >= 0
-        np.maximum.at(self._seen, (host[known], check[known]), at[known])
-
-    def _grow(self, host: NDArray[np.int64], check: NDArray[np.int64]) -> None:
-        if not len(host):
-            return
-        rows, columns = self._seen.shape
-        most_hosts, most_checks = int(host.max()) + 1, max(int(check.max()), 0) + 1
-        if most_hosts > rows or most_checks > columns:
-            grown = np.zeros((max(rows, most_hosts * 5 // 4), max(columns, most_checks)), np.int64)
-            grown[:rows, :columns] = self._seen
-            self._seen = grown
 
 
 @dataclass(frozen=True, slots=True)

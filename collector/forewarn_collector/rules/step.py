@@ -160,7 +160,13 @@ def _go_on(seen: Alert, before: Alert, observation: Observation, verdict: Verdic
 def _stop(seen: Alert, before: Alert, observation: Observation) -> Alert:
     """The condition does not hold: forget a pending one, begin to clear a firing one."""
     if before.state is AlertState.PENDING:
-        return replace(OK, seen_until=observation.at, value=observation.value, cycles=before.cycles)
+        return replace(
+            OK,
+            since=observation.at,
+            seen_until=observation.at,
+            value=observation.value,
+            cycles=before.cycles,
+        )
     if before.state is AlertState.FIRING:
         return replace(seen, state=AlertState.CLEARING, since=observation.at, held=0)
     return seen

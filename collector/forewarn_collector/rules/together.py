@@ -32,6 +32,8 @@ def fell_together(
         return set()
     sites = {host.site_id for host in map(counts, numbers[newly].tolist()) if host is not None}
     sites.discard("")  # hosts of a replayed file have none
+    if not sites:
+        return set()  # as a rule workstations: many are off, and their site is not judged by them
     by_site: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for number, span in zip(numbers.tolist(), silent.tolist(), strict=True):
         host = counts(number)

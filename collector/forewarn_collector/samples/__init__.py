@@ -6,7 +6,7 @@ hosts share.  Two integer columns name a series, so nothing has to be registered
 Times are whole microseconds since 1970, UTC.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,6 +67,18 @@ class Points:
     value: NDArray[np.float64]
     received: NDArray[np.int64]
     through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """When the newest run of each check of each host was, as columns of equal length.
+
+    `shape` is that of the point a run leaves of itself, ``check_failed{check}``.
+    """
+
+    host: NDArray[np.int64]
+    shape: NDArray[np.int64]
+    at: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +175,14 @@ class SampleStore(Protocol):
         1.0 if it failed or timed out, else 0.0.
         """
 
+    def newest(self, through: int) -> Newest:
+        """Return when the newest runs were of what became durable up to cursor `through`."""
+
     def latest(self, host: int) -> Sequence[Reading]:
         """Return the latest value of every series of a host."""
+
+    def latest_of(self, hosts: Collection[int]) -> Mapping[int, Sequence[Reading]]:
+        """Return what `latest` does of many hosts, by number, read at once."""
 
     def statuses(self, host: int | None = None) -> Mapping[int, Sequence[CheckStatus]]:
         """Return how the latest run of each check went, by host number, for one host or all."""

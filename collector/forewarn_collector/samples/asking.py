@@ -4,7 +4,7 @@ Each function works inside a transaction of its caller: the list of generations 
 first stays true until it is done, whatever a seal does meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from forewarn_checks.base import Lane
 from forewarn_collector.samples import (
     CheckStatus,
     Histories,
+    Newest,
     Points,
     Reading,
     Series,
@@ -67,43 +68,77 @@ class Asking:
             through=through,
         )
 
-    def latest(self, host: int) -> list[Reading]:
-        """Return the latest value of every series of a host: hot, and where its checks read last.
+    def newest(self, through: int) -> Newest:
+        """Return when the newest runs of entries up to `through` were, by host and check."""
+        parts = ["SELECT host, subject, moment FROM statuses"]
+        parts.extend(
+            f"SELECT host, subject, moment FROM runs_{number} WHERE entry <= $through"
+            for number in generations(self.connection)
+        )
+        columns = self.connection.execute(
+            f"SELECT host, subject, max(moment) AS at FROM ({' UNION ALL '.join(parts)})"
+            " GROUP BY host, subject",
+            {"through": through} if len(parts) > 1 else {},
+        ).fetchnumpy()
+        return Newest(
+            host=columns["host"].astype(np.int64),
+            shape=columns["subject"].astype(np.int64),
+            at=columns["at"].astype(np.int64),
+        )
+
+    def latest_of(self, hosts: Collection[int]) -> dict[int, list[Reading]]:
+        """Return the latest value of every series of some hosts: hot, and where checks read last.
 
         A series that its check has not yielded for longer than one sealed file is left out.
         """
+        found: dict[int, list[Reading]] = {host: [] for host in hosts}
+        if not found:
+            return found
+        among = f"host IN ({', '.join(f'{host:d}' for host in found)})"
         parts = [
-            f"SELECT shape, moment, value, received FROM samples_{number} WHERE host = $host"
+            f"SELECT host, shape, moment, value, received FROM samples_{number} WHERE {among}"
             for number in generations(self.connection)
         ]
-        parts.extend(self._latest_sealed(host))
+        parts.extend(self._latest_sealed(among))
         rows = self.connection.execute(
-            "SELECT shape, arg_max(value, moment), max(moment), arg_max(received, moment)"
-            f" FROM ({' UNION ALL '.join(parts)}) GROUP BY shape ORDER BY shape",
-            {"host": host},
+            "SELECT host, shape, arg_max(value, moment), max(moment), arg_max(received, moment)"
+            f" FROM ({' UNION ALL '.join(parts)}) GROUP BY host, shape ORDER BY host, shape"
         ).fetchall()
-        return [self._reading(*row) for row in rows]
+        for host, *reading in rows:
+            found[host].append(self._reading(*reading))
+        return found
 
-    def _latest_sealed(self, host: int) -> list[str]:
-        """Return the queries of the files that hold the last successful run of each check."""
-        held = sealed.files(
-            self.connection,
-            "first_host <= ? AND last_host >= ? AND EXISTS (SELECT 1 FROM statuses WHERE host = ?"
-            " AND entry BETWEEN first_entry AND last_entry)",
-            (host, host, host),
+    def _latest_sealed(self, among: str) -> Iterator[str]:
+        """Yield the query of the files that hold the last successful run of each check.
+
+        Of each host only its own files count: another's may hold what it no longer has.
+        """
+        held = (
+            "SELECT DISTINCT host, path FROM files JOIN statuses ON entry BETWEEN first_entry"
+            f" AND last_entry AND host BETWEEN first_host AND last_host WHERE {among}"
         )
-        samples = [file for file in held if file.kind == sealed.SAMPLES]
-        runs = [file for file in held if file.kind == sealed.RUNS]
-        if not samples or not runs:
-            return []
-        query = (
-            "SELECT s.shape, s.ms * 1000, s.value, coalesce(r.received, s.ms * 1000)"
-            f" FROM {sealed.source(self.directory, samples)} s LEFT JOIN"
-            " (SELECT ms, max(ms + lag_ms) * 1000 AS received"
-            f" FROM {sealed.source(self.directory, runs)} WHERE host = $host GROUP BY ms) r"
-            " ON r.ms = s.ms WHERE s.host = $host"
+        rows = self.connection.execute(f"SELECT DISTINCT path FROM ({held})").fetchall()
+        paths = {path for (path,) in rows}
+        files = [file for file in sealed.files(self.connection) if file.path in paths]
+        samples = [file for file in files if file.kind == sealed.SAMPLES]
+        runs = [file for file in files if file.kind == sealed.RUNS]
+        if samples and runs:
+            yield (
+                "SELECT s.host, s.shape, s.ms * 1000, s.value, coalesce(r.received, s.ms * 1000)"
+                f" FROM ({self._owned(samples, among, held)}) s LEFT JOIN"
+                " (SELECT host, ms, max(ms + lag_ms) * 1000 AS received"
+                f" FROM ({self._owned(runs, among, held)}) GROUP BY host, ms) r"
+                " ON r.ms = s.ms AND r.host = s.host"
+            )
+
+    def _owned(self, files: Sequence[sealed.SealedFile], among: str, held: str) -> str:
+        """Return the query of the rows of files that are of a host and path of `held`."""
+        source = sealed.source(self.directory, files, named=True)
+        whole = str(self.directory / "_")[:-1].replace("'", "''")
+        return (
+            f"SELECT rows.* FROM (SELECT * FROM {source} WHERE {among}) rows JOIN ({held}) held"
+            f" ON held.host = rows.host AND rows.filename = '{whole}' || held.path"
         )
-        return [query]
 
     def _reading(self, shape: int, value: float, at: int, received: int) -> Reading:
         named = self.shapes[shape]

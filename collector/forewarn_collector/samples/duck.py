@@ -9,7 +9,7 @@ One process at a time; DuckDB locks its file, readers included.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
     Histories,
+    Newest,
     Points,
     Reading,
     Series,
@@ -196,13 +197,25 @@ class DuckSampleStore:
         with self._asking() as asking:
             return asking.points(after, through)
 
+    def newest(self, through: int) -> Newest:
+        """Return when the newest runs were of what became durable up to cursor `through`.
+
+        Sealed commits are below every cursor that may still be asked from.
+        """
+        with self._asking() as asking:
+            return asking.newest(through)
+
+    def latest_of(self, hosts: Collection[int]) -> Mapping[int, Sequence[Reading]]:
+        """Return what `latest` does of many hosts, by number, read at once."""
+        with self._asking() as asking:
+            return asking.latest_of(hosts)
+
     def latest(self, host: int) -> Sequence[Reading]:
         """Return the latest value of every series of a host.
 
         A series that its check has not yielded since before the last seal may be left out.
         """
-        with self._asking() as asking:
-            return asking.latest(host)
+        return self.latest_of([host])[host]
 
     def statuses(self, host: int | None = None) -> Mapping[int, Sequence[CheckStatus]]:
         """Return how the latest run of each check went, by host number, for one host or all."""

@@ -213,10 +213,10 @@ def remove(directory: Path, gone: Iterable[SealedFile]) -> None:
                 (directory / folder).rmdir()
 
 
-def source(directory: Path, counted: Sequence[SealedFile]) -> str:
-    """Return the table expression that reads these files."""
+def source(directory: Path, counted: Sequence[SealedFile], *, named: bool = False) -> str:
+    """Return the table expression that reads these files, `named` with a column `filename`."""
     paths = ", ".join("'" + str(directory / file.path).replace("'", "''") + "'" for file in counted)
-    return f"read_parquet([{paths}])"
+    return f"read_parquet([{paths}]{', filename = true' if named else ''})"
 
 
 def _count_of(connection: duckdb.DuckDBPyConnection, path: Path) -> int:

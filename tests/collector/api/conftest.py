@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,11 +23,13 @@ from forewarn_collector.api.app import operators_app
 from forewarn_collector.api.people import find_person, make_key, open_session
 from forewarn_collector.api.principal import Role
 from forewarn_collector.clock import uuid7
+from forewarn_collector.config import SecondFactor
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
     Histories,
+    Newest,
     Points,
     Reading,
     Series,
@@ -105,6 +107,12 @@ class Store:
     def new_points(self, after: int, limit: int = 500_000) -> Points:
         raise NotImplementedError
 
+    def newest(self, through: int) -> Newest:
+        raise NotImplementedError
+
+    def latest_of(self, hosts: Collection[int]) -> Mapping[int, Sequence[Reading]]:
+        return {host: self.latest(host) for host in hosts}
+
     def latest(self, host: int) -> Sequence[Reading]:
         return [Reading("disk_used_ratio", {"mountpoint": f"/srv{host}"}, 0.5, 1, 2)]
 
@@ -148,6 +156,7 @@ class World:
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
     inbound: Mapping[str, InboundTable] = field(default_factory=dict)
+    second_factor: SecondFactor = field(default_factory=lambda: SecondFactor(required=False))
     agents_url: str = "https://monitor.example.com:8440"
     at: datetime = START
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
@@ -311,7 +320,7 @@ def _populate(world: World, client: str, number: int) -> None:
                 data={"title": f"/srv of {client} is almost full"},
             )
         )
-        reports.write(connection, ticket_id, world.at)  # of an earlier close
+        reports.write(connection, [ticket_id], world.at)  # of an earlier close
         orders.keep_script(connection, where.client_id, "df", SCRIPT, "zoe", world.at)
         order = signed_order(number, host.id)
         known = [replace(host, client=client)]
@@ -327,6 +336,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A collector with clients acorp and globex, each with one host, one alert and one ticket."""
     database = open_sqlite(tmp_path / "state.sqlite")
     metadata.create_all(database.engine)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "pepper").write_bytes(bytes(32))
     world = World(directory=tmp_path, database=database, hosts=Hosts(database))
     _populate(world, "acorp", 1)
     _populate(world, "globex", 2)

@@ -1,7 +1,7 @@
 """A collector without network, files and clock: readings in, tickets and messages out."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,7 @@ from forewarn_collector.samples import (
     Arrival,
     CheckStatus,
     Histories,
+    Newest,
     Points,
     Reading,
     Series,
@@ -150,7 +151,15 @@ class MemoryStore:
     def mark(self, host: int, spool: str, lane: Lane) -> int:
         raise NotImplementedError
 
+    def newest(self, through: int) -> Newest:
+        new = [point for commit in self.commits[:through] for point in commit]
+        columns = list(zip(*new, strict=True)) or [(), (), ()]
+        return Newest(*(np.array(column, np.int64) for column in columns[:3]))
+
     def latest(self, host: int) -> Sequence[Reading]:
+        raise NotImplementedError
+
+    def latest_of(self, hosts: Collection[int]) -> Mapping[int, Sequence[Reading]]:
         raise NotImplementedError
 
     def statuses(self, host: int | None = None) -> Mapping[int, Sequence[CheckStatus]]:

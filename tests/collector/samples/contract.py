@@ -146,6 +146,46 @@ class SampleStoreContract:
         self.settle(store)
         assert [r.value for r in store.latest(1)] == [3.0]
 
+    def test_the_latest_of_many_is_that_of_each(self, store: SampleStore) -> None:
+        """Also where another host's older file still holds what one no longer has."""
+        store.append(
+            [
+                arrival(store, run(0, T0), host=1, mountpoint="/old"),
+                arrival(store, run(0, T0, check="smart"), host=2, metric="smart_passed"),
+            ]
+        )
+        self.settle(store)
+        for sequence in range(1, 4):
+            at = T0 + sequence * 600 * SECOND
+            store.append(
+                [
+                    arrival(store, run(sequence, at), host=host, value=host + sequence)
+                    for host in (1, 2, 3)
+                ]
+            )
+            self.settle(store)
+        assert store.latest_of([1, 2, 3, 99]) == {
+            host: store.latest(host) for host in (1, 2, 3, 99)
+        }
+        assert len(store.latest(2)) == 2
+        assert store.latest_of([]) == {}
+
+    def test_the_newest_runs_are_those_up_to_a_cursor(self, store: SampleStore) -> None:
+        store.append([arrival(store, run(0, T0 + 60 * SECOND))])
+        store.append([arrival(store, run(0, T0), lane=Lane.BACKFILL)])
+        through = store.new_points(0).through
+        store.append([arrival(store, run(1, T0 + 90 * SECOND))])
+
+        def newest(cursor: int) -> list[tuple[int, str, int]]:
+            found = store.newest(cursor)
+            shapes = [store.shapes()[number] for number in found.shape.tolist()]
+            assert {shape.metric for shape in shapes} == {"check_failed"}
+            checks = [dict(shape.labels)["check"] for shape in shapes]
+            return list(zip(found.host.tolist(), checks, found.at.tolist(), strict=True))
+
+        assert newest(through) == [(1, "disk", T0 + 60 * SECOND)]
+        assert newest(store.new_points(0).through) == [(1, "disk", T0 + 90 * SECOND)]
+
     def test_the_status_of_a_check_is_its_latest_run_with_the_error_in_full(
         self, store: SampleStore
     ) -> None:
