@@ -108,6 +108,18 @@ class Retention(_Table):
     daily: Duration = Field(default=timedelta(days=1826), description="One value a day.")
 
 
+class SecondFactor(_Table):
+    """When people are asked for a code of their authenticator, ``[second_factor]``."""
+
+    required: bool = Field(
+        default=True,
+        description="Nobody without one signs for many hosts, or for dangerous or standing orders.",
+    )
+    bulk_hosts: int = Field(
+        default=25, ge=1, description="An order for more hosts than that is for many."
+    )
+
+
 class Proxy(_Table):
     """A reverse proxy in front of the listeners, ``[proxy]``."""
 
@@ -150,6 +162,7 @@ class _Written(_Table):
     )
     retention: Retention = Field(default_factory=lambda: Retention())
     proxy: Proxy = Field(default_factory=lambda: Proxy())
+    second_factor: SecondFactor = Field(default_factory=lambda: SecondFactor())
     tickets: TicketsTable = Field(default_factory=lambda: TicketsTable())
     calendars: Mapping[str, CalendarTable] = Field(default_factory=dict)
     sla: Mapping[str, SlaTable] = Field(default_factory=dict)

@@ -27,7 +27,7 @@ from sqlalchemy import insert, select
 
 from forewarn_collector import certificates, clock, config
 from forewarn_collector.agent_config import AgentSettings
-from forewarn_collector.config import CollectorConfig, split_address
+from forewarn_collector.config import CollectorConfig, SecondFactor, split_address
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.sample_config import sample_config
 from forewarn_collector.samples import SampleStore
@@ -96,6 +96,11 @@ class Collector:
     def inbound(self) -> Mapping[str, InboundTable]:
         """Who may open tickets by signed calls."""
         return self.config.inbound
+
+    @property
+    def second_factor(self) -> SecondFactor:
+        """Who is asked for a second factor, and when."""
+        return self.config.second_factor
 
     @property
     def telling(self) -> Telling:

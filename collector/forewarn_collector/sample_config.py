@@ -23,7 +23,14 @@ from forewarn_checks.base import (
 from forewarn_checks.base.catalog import all_checks
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector.agent_config import CheckTable
-from forewarn_collector.config import CollectorConfig, DestinationEntry, Group, Proxy, Retention
+from forewarn_collector.config import (
+    CollectorConfig,
+    DestinationEntry,
+    Group,
+    Proxy,
+    Retention,
+    SecondFactor,
+)
 from forewarn_collector.destinations import all_destinations
 from forewarn_collector.rules.book import declared
 from forewarn_collector.rules.kinds import kind_of
@@ -57,6 +64,7 @@ def sample_config(
             *_addresses({"url": url, "agents": agents, "operators": operators}),
             *_section("[retention]", Retention),
             *_section("[proxy]", Proxy),
+            *_section("[second_factor]", SecondFactor),
             *_section("[tickets]", TicketsTable),
             *_destinations(),
             *_section("[groups.databases]", Group, {"select": "client:acme tag:db"}),

@@ -180,6 +180,10 @@ class Occasion:
     ends: datetime
 
 
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_EVERY, _WORKING = ",".join(_DAYS), ",".join(_DAYS[:5])
+
+
 class Calendar(BaseModel):
     """Times at which a standing order is due: on these weekdays (1 is Monday) at `at`.
 
@@ -216,6 +220,11 @@ class Calendar(BaseModel):
         today = now.astimezone(ZoneInfo(self.zone)).date()
         coming = (self._on(today + timedelta(days=ahead)) for ahead in range(9))
         return next(one for one in coming if one is not None and one.begins > now)
+
+    def __str__(self) -> str:
+        days = ",".join(_DAYS[one - 1] for one in sorted(self.weekdays))
+        named = {_EVERY: "daily", _WORKING: "working days"}.get(days, days)
+        return f"{named} {self.at} {self.zone}, within {self.window_minutes} min"
 
     def _on(self, day: date) -> Occasion | None:
         if day.isoweekday() not in self.weekdays:

@@ -291,7 +291,7 @@ def test_an_episode_brings_its_remedy_and_the_effect_is_on_the_ticket(way: Way) 
 
 def report(way: Way, ticket: str) -> dict[str, list[dict[str, object]]]:
     with way.database.write() as connection:
-        reports.write(connection, ticket, way.clock.now)
+        reports.write(connection, [ticket], way.clock.now)
         newest = reports.newest(connection, ticket)
     assert newest is not None
     told: dict[str, list[dict[str, object]]] = json.loads(newest.document)

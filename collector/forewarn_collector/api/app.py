@@ -9,7 +9,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forewarn_collector.api import orders, probes, routes
+from forewarn_collector.api import (
+    keyrings,
+    orders,
+    probes,
+    routes,
+    scripts,
+    second_factor,
+    standing,
+)
 from forewarn_collector.api.guard import (
     Collector,
     Desk,
@@ -30,7 +38,10 @@ from forewarn_collector.queries.scope import BadCursor
 BODY_BYTES = 64 * 1024
 
 # Who adds routes.  Each says for every one of its routes who may use it.
-PARTS = (probes.add, routes.add, orders.add, pages.add)
+PARTS = (
+    *(probes.add, routes.add, scripts.add, orders.add, standing.add),
+    *(keyrings.add, second_factor.add, pages.add),
+)
 
 # The two hashes are what the chart library writes as inline style; a browser test guards them.
 _CONTENT_SECURITY = (

@@ -26,6 +26,7 @@ from starlette.routing import BaseRoute
 from forewarn_collector.api.people import Admitted, admit_key, admit_session, touch_session
 from forewarn_collector.api.principal import Principal, Role
 from forewarn_collector.api.throttle import Throttle
+from forewarn_collector.config import SecondFactor
 from forewarn_collector.rules.book import RuleBook
 from forewarn_collector.samples import SampleStore
 from forewarn_collector.state.database import Database
@@ -66,6 +67,8 @@ class Collector(Protocol):
     def agents_url(self) -> str: ...
     @property
     def inbound(self) -> Mapping[str, InboundTable]: ...
+    @property
+    def second_factor(self) -> SecondFactor: ...
     @property
     def now(self) -> Callable[[], datetime]: ...
 

@@ -1,4 +1,4 @@
-"""Scripts and signed orders.  The collector keeps and routes them; it cannot make one.
+"""Signed orders.  The collector keeps and routes them; it cannot make one.
 
 What an operator's command sends here was signed on their machine; what hosts answer was signed
 there.  Whoever asks gets the signed bytes and is to verify them.
@@ -13,35 +13,25 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 from sqlalchemy import Connection, select
 
-from forewarn_collector.api.guard import Asker, Desk, Here, Problem, missing
-from forewarn_collector.api.paths import Cursor, Id, Limit, Select, picked
+from forewarn_collector.api.guard import Asker, Collector, Desk, Here, Problem, missing
+from forewarn_collector.api.paths import Id
 from forewarn_collector.api.principal import Principal, Role
-from forewarn_collector.api.texts import Body, Name
-from forewarn_collector.queries.hosts import Order as Sorted
-from forewarn_collector.queries.hosts import list_hosts
+from forewarn_collector.api.scripts import Kept
+from forewarn_collector.api.second_factor import Code, demand
+from forewarn_collector.api.texts import Body
 from forewarn_collector.queries.scope import seen_by
 from forewarn_collector.state import audit
 from forewarn_collector.state import orders as state
 from forewarn_collector.state.orders import Pace, Refused, Target
-from forewarn_collector.state.tables import about, clients, order_results, orders, scripts
-from forewarn_scripts.keys import key_id, public_text
-from forewarn_scripts.order import MOST_SCRIPT_BYTES
+from forewarn_collector.state.tables import clients, order_results, orders, scripts
+from forewarn_scripts.order import Revocation, StandingOrder
 
 PREFIX = "/api/v1"
 LARGE_BODIES = {f"{PREFIX}/scripts": 512 * 1024, f"{PREFIX}/orders": 512 * 1024}
 _MOST_LISTED = 200
 
-Base64 = Annotated[str, StringConstraints(max_length=400_000)]
 EnvelopeText = Annotated[str, StringConstraints(min_length=2, max_length=400_000)]
 Count = Annotated[int, Field(ge=0, le=2000)]
-
-
-class NewScript(Body):
-    """A script: its bytes in base64, and whose it is."""
-
-    client: Name
-    name: Name
-    body: Base64
 
 
 class NewOrder(Body):
@@ -58,47 +48,6 @@ class Approval(Body):
     """The same order with one's own signature."""
 
     envelope: EnvelopeText
-
-
-@dataclass(frozen=True, slots=True)
-class TargetHost:
-    """A host by the fingerprint of its key, for an order to name."""
-
-    id: str
-    name: str
-    client: str
-    site: str
-    system: str
-    fingerprint: str
-    public_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class TargetPage:
-    """Some hosts, the id of this collector, and where the next ones begin."""
-
-    collector: str
-    targets: Sequence[TargetHost]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptLine:
-    """A script that is kept."""
-
-    sha256: str
-    name: str
-    client: str
-    size: int
-    created_by: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Scripts:
-    """The scripts that are kept, newest first."""
-
-    scripts: Sequence[ScriptLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,111 +102,16 @@ class Results:
     results: Sequence[HostResult]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The name under which something is kept."""
-
-    id: str
-
-
 def add(desk: Desk) -> None:
     """Add the routes of remote work."""
     viewer, operator = Role.VIEWER, Role.OPERATOR
     order = f"{PREFIX}/orders/{{id}}"
-    desk.api("GET", f"{PREFIX}/targets", viewer, get_targets)
-    desk.api("GET", f"{PREFIX}/scripts", viewer, get_scripts)
-    desk.api("POST", f"{PREFIX}/scripts", operator, post_script, status=201)
     desk.api("GET", f"{PREFIX}/orders", viewer, get_orders)
     desk.api("POST", f"{PREFIX}/orders", operator, post_order, status=201)
     desk.api("GET", order, viewer, get_order)
     desk.api("GET", f"{order}/results", viewer, get_results)
     desk.api("POST", f"{order}/approve", Role.APPROVER, approve_order)
     desk.api("POST", f"{order}/cancel", operator, cancel_order)
-
-
-def get_targets(
-    asker: Asker,
-    collector: Here,
-    select: Select = "",
-    limit: Limit = 1000,
-    cursor: Cursor = None,
-) -> TargetPage:
-    """Return hosts with the fingerprints of their keys."""
-    with collector.database.read() as connection:
-        page = list_hosts(
-            connection,
-            collector.store,
-            asker,
-            picked(select),
-            order=Sorted.NAME,
-            limit=limit,
-            cursor=cursor,
-        )
-        collector_id = _collector_id(connection)
-    found = [(line, collector.hosts.get(line.id)) for line in page.hosts]
-    return TargetPage(
-        collector_id,
-        [
-            TargetHost(
-                host.id,
-                host.name,
-                host.client,
-                host.site,
-                host.system,
-                key_id(host.public_key),
-                public_text(host.public_key),
-            )
-            for _, host in found
-            if host is not None and not host.revoked
-        ],
-        page.next,
-    )
-
-
-def get_scripts(asker: Asker, collector: Here) -> Scripts:
-    """Return the scripts that are kept, without their bytes."""
-    query = (
-        select(scripts, clients.c.name.label("client"))
-        .join(clients, clients.c.id == scripts.c.client_id)
-        .where(seen_by(asker, scripts.c.client_id))
-        .order_by(scripts.c.created_at.desc())
-        .limit(_MOST_LISTED)
-    )
-    with collector.database.read() as connection:
-        return Scripts(
-            [
-                ScriptLine(
-                    row.sha256,
-                    row.name,
-                    row.client,
-                    len(row.body),
-                    row.created_by,
-                    row.created_at,
-                )
-                for row in connection.execute(query)
-            ]
-        )
-
-
-def post_script(body: NewScript, asker: Asker, collector: Here) -> Kept:
-    """Keep a script; its id is the SHA-256 of its bytes."""
-    try:
-        data = base64.b64decode(body.body, validate=True)
-    except ValueError:
-        raise Problem(422, "body: the script is not base64") from None
-    if not 0 < len(data) <= MOST_SCRIPT_BYTES:
-        raise Problem(422, f"body: a script has 1 to {MOST_SCRIPT_BYTES} bytes")
-    now = collector.now()
-    with collector.database.write() as connection:
-        found = select(clients.c.id).where(
-            clients.c.name == body.client, seen_by(asker, clients.c.id)
-        )
-        client_id = connection.execute(found).scalar()
-        if client_id is None:
-            raise missing()
-        sha256 = state.keep_script(connection, client_id, body.name, data, asker.name, now)
-        audit.record(connection, now, asker.name, "script.keep", sha256, {"name": body.name})
-    return Kept(sha256)
 
 
 def get_orders(asker: Asker, collector: Here) -> Orders:
@@ -273,9 +127,13 @@ def get_orders(asker: Asker, collector: Here) -> Orders:
         return Orders([_line(connection, order_id) for order_id in found])
 
 
-def post_order(body: NewOrder, asker: Asker, collector: Here) -> Kept:
-    """Keep a signed order and hand it to its hosts once enough signatures are there."""
+def post_order(body: NewOrder, asker: Asker, collector: Here, code: Code = None) -> Kept:
+    """Keep a signed order and hand it to its hosts once enough signatures are there.
+
+    What is for many hosts, dangerous or standing needs a second factor.
+    """
     now = collector.now()
+    _ask_for_factor(collector, asker, code, body.envelope, body.needs)
     pace = Pace(body.needs, body.canary, body.at_once, body.halt_after)
     known = [host for host in collector.hosts.all() if asker.may_see(host.client_id)]
     with collector.database.write() as connection:
@@ -331,11 +189,14 @@ def approve_order(
     body: Approval,
     asker: Asker,
     collector: Here,
+    code: Code = None,
 ) -> OrderDetail:
-    """Add one's signature to an order."""
+    """Add one's signature to an order; it needs the second factor that the order needed."""
     now = collector.now()
+    with collector.database.read() as connection:
+        needs = _visible(connection, asker, id).needs
+    _ask_for_factor(collector, asker, code, body.envelope, needs)
     with collector.database.write() as connection:
-        _visible(connection, asker, id)
         try:
             state.approve(connection, id, body.envelope.encode(), asker.name, now)
         except Refused as refused:
@@ -354,26 +215,40 @@ def cancel_order(id: Id, asker: Asker, collector: Here) -> OrderDetail:  # noqa:
     return get_order(id, asker, collector)
 
 
-def _collector_id(connection: Connection) -> str:
-    own = select(about.c.value).where(about.c.name == "collector_id")
-    return connection.execute(own).scalar() or ""
+def _ask_for_factor(
+    collector: Collector, asker: Principal, code: str | None, envelope: str, needs: int
+) -> None:
+    """Raise Problem unless what is at stake is little, or a second factor is shown."""
+    try:
+        _, document = state.opened(envelope.encode())
+    except Refused as refused:
+        raise Problem(422, f"body: {refused}") from None
+    if isinstance(document, Revocation):
+        return  # easy to stop
+    if isinstance(document, StandingOrder):
+        demand(collector, asker, code, "a standing order")
+    elif needs > 1:
+        demand(collector, asker, code, "an order that needs more than one signature")
+    elif len(document.targets) > collector.second_factor.bulk_hosts:
+        demand(collector, asker, code, f"an order for {len(document.targets)} hosts")
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     client_id: str
     script_sha256: str
+    needs: int
 
 
 def _visible(connection: Connection, asker: Principal, order_id: str) -> _Seen:
     """Return whose an order is.  Raises Problem 404 when it is none of theirs."""
-    query = select(orders.c.client_id, orders.c.script_sha256).where(
+    query = select(orders.c.client_id, orders.c.script_sha256, orders.c.needs).where(
         orders.c.id == order_id, seen_by(asker, orders.c.client_id)
     )
     row = connection.execute(query).first()
     if row is None:
         raise missing()
-    return _Seen(row.client_id, row.script_sha256)
+    return _Seen(row.client_id, row.script_sha256, row.needs)
 
 
 def _line(connection: Connection, order_id: str) -> OrderLine:

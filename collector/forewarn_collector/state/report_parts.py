@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, RowMapping, select
 
 from forewarn_collector.assets import warranty
 from forewarn_collector.clock import rfc3339
-from forewarn_collector.money import read_money, totals
+from forewarn_collector.money import recall_money, totals
 from forewarn_collector.state import assets, standing
 from forewarn_collector.state.tables import (
     forecasts,
@@ -24,7 +24,7 @@ from forewarn_collector.state.tables import (
     scripts,
 )
 from forewarn_scripts import envelope as dsse
-from forewarn_scripts.envelope import BadEnvelope
+from forewarn_scripts.envelope import STANDING_ORDER, BadEnvelope
 from forewarn_scripts.order import BadDocument, Result, parse
 
 HOW_BOUGHT = "Days from the moment the condition cleared to the date last forecast before it did."
@@ -50,13 +50,15 @@ class Known:
     """What is asked once for the reports of many tickets.
 
     `facts` and `fields` are by host; `forecast` are the hosts of which anything was ever forecast,
-    `ordering` the clients that ordered scripts while these tickets were open.
+    `ordering` the clients that ordered scripts while these tickets were open, `remedied` the
+    tickets of which an episode asked for a standing order.
     """
 
     facts: Mapping[str, Mapping[str, Any]]
     fields: Mapping[str, Mapping[str, str]]
     forecast: Collection[str]
     ordering: Collection[str]
+    remedied: Collection[str]
 
 
 def known(connection: Connection, rows: Sequence[RowMapping]) -> Known:
@@ -77,6 +79,7 @@ def known(connection: Connection, rows: Sequence[RowMapping]) -> Known:
         assets.fields_of_all(connection, ids),
         frozenset(foretold),
         frozenset(connection.execute(ordering).scalars()),
+        standing.remedied(connection, [row["id"] for row in rows]),
     )
 
 
@@ -231,9 +234,17 @@ def names_ticket(reason: str, number: int) -> bool:
 
 
 def runs(connection: Connection, row: RowMapping, known: Known) -> list[dict[str, Any]]:
-    """Return the scripts that were ordered for a ticket, as the hosts say they ended."""
-    if row["client_id"] not in known.ordering:
-        return []
+    """Return the scripts that were ordered for a ticket, as the hosts say they ended.
+
+    After those that people ordered come the ones that stood ready and an episode asked for.
+    """
+    ordered = _ordered(connection, row) if row["client_id"] in known.ordering else []
+    if row["id"] not in known.remedied:
+        return ordered
+    return ordered + [_remedy(connection, one) for one in standing.of_ticket(connection, row["id"])]
+
+
+def _ordered(connection: Connection, row: RowMapping) -> list[dict[str, Any]]:
     query = (
         select(orders, scripts.c.name.label("script"), order_targets.c.host_id)
         .join(order_targets, order_targets.c.order_id == orders.c.id)
@@ -244,6 +255,7 @@ def runs(connection: Connection, row: RowMapping, known: Known) -> list[dict[str
         )
         .where(
             orders.c.client_id == row["client_id"],
+            orders.c.kind != STANDING_ORDER,
             orders.c.created_at >= row["opened_at"] - _ORDERED_BEFORE,
             orders.c.reason.contains(str(row["number"]), autoescape=True),
         )
@@ -257,8 +269,7 @@ def runs(connection: Connection, row: RowMapping, known: Known) -> list[dict[str
         for one in connection.execute(query)
         if one.script_sha256 and names_ticket(one.reason, row["number"])
     ]
-    ordered = [_run(connection, one) for one in found[:_MOST_SCRIPTS]]
-    return ordered + [_remedy(connection, one) for one in standing.of_ticket(connection, row["id"])]
+    return [_run(connection, one) for one in found[:_MOST_SCRIPTS]]
 
 
 def _remedy(connection: Connection, run: Row[Any]) -> dict[str, Any]:
@@ -320,7 +331,7 @@ def outlay(events: Sequence[RowMapping]) -> dict[str, Any]:
 
 
 def _costs(parts: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
-    return (read_money(one["cost"]) for one in parts if one["cost"])
+    return (recall_money(one["cost"]) for one in parts if one["cost"])
 
 
 def _said(row: RowMapping, *names: str) -> dict[str, Any]:

@@ -354,6 +354,17 @@ def tally_of(connection: Connection, order_id: str) -> Tally:
     )
 
 
+def remedied(connection: Connection, ticket_ids: Sequence[str]) -> frozenset[str]:
+    """Return those of the tickets of which an episode asked for a run."""
+    query = (
+        select(episodes.c.ticket_id)
+        .join(standing_runs, standing_runs.c.episode_id == episodes.c.id)
+        .where(episodes.c.ticket_id.in_(ticket_ids))
+        .distinct()
+    )
+    return frozenset(connection.execute(query).scalars())
+
+
 def of_ticket(connection: Connection, ticket_id: str) -> Sequence[Row[Any]]:
     """Return the runs that episodes of a ticket asked for, with order, script and effect."""
     query = (

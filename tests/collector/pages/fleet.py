@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from argon2 import PasswordHasher
+from nacl.signing import SigningKey
 from sqlalchemy import insert, update
 
 from forewarn_checks.base import FactValue, Lane, Outcome
 from forewarn_collector.api.principal import Role
 from forewarn_collector.clock import uuid7
+from forewarn_collector.config import SecondFactor
 from forewarn_collector.engine import Engine
 from forewarn_collector.queries.scope import microseconds
 from forewarn_collector.rules.book import RuleBook, declared
@@ -62,6 +64,7 @@ class Fleet:
     book: RuleBook = field(default_factory=lambda: RuleBook(declared()))
     telling: Telling = field(default_factory=Telling)
     inbound: Mapping[str, InboundTable] = field(default_factory=dict)
+    second_factor: SecondFactor = field(default_factory=lambda: SecondFactor(required=False))
     agents_url: str = "https://monitor.example.com:8440"
     hosts: Hosts = field(init=False)
     engine: Engine = field(init=False)
@@ -90,7 +93,7 @@ class Fleet:
                 client_id=where.client_id,
                 site_id=where.site_id,
                 name=name,
-                public_key=number.to_bytes(32, "big"),
+                public_key=bytes(SigningKey(number.to_bytes(32, "big")).verify_key),
                 client=client,
                 site=site,
                 system=about.get("system", "linux"),
@@ -370,4 +373,4 @@ def work_on(fleet: Fleet, number: int) -> None:
         work.note(connection, number, text=text, **common)  # type: ignore[arg-type]
         work.note(connection, number, text="\n".join(HOSTILE), **common)  # type: ignore[arg-type]
         ticket = tickets.get(connection, number, clients=None)
-        reports.write(connection, ticket.id, fleet.now())  # of an earlier close
+        reports.write(connection, [ticket.id], fleet.now())  # of an earlier close
