@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-_WRITTEN = re.compile(r"(?P<amount>\d{1,9}(\.\d{1,3})?) ?(?P<currency>[A-Z]{3})")
+_WRITTEN = re.compile(r"(?P<amount>[0-9]{1,9}(\.[0-9]{1,3})?) ?(?P<currency>[A-Z]{3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,18 @@ def read_money(text: str) -> Money:
     if found is None:
         raise ValueError(f"{text[:40]!r} is no amount of money; write it like 1299.00 EUR")
     return Money(Decimal(found["amount"]), found["currency"])
+
+
+def recall_money(text: str) -> Money:
+    """Return money that `str` wrote, however much it is: sums are larger than what people write.
+
+    Raises ValueError for anything else.
+    """
+    amount, _, currency = text.partition(" ")
+    try:
+        return Money(Decimal(amount), currency)
+    except ArithmeticError:
+        raise ValueError(f"{text[:40]!r} is no amount of money") from None
 
 
 def totals(prices: Iterable[Money]) -> tuple[Money, ...]:

@@ -17,7 +17,7 @@ from fastapi import Path, Request
 from pydantic import Field, ValidationError, model_validator
 
 from forewarn_collector.api.guard import Around, Collector, Problem
-from forewarn_collector.api.texts import Body, Name, Note
+from forewarn_collector.api.texts import Body, Name, Note, Thing
 from forewarn_collector.api.work import Grade
 from forewarn_collector.destinations.webhook import sign
 from forewarn_collector.state import answers, by_hand
@@ -40,7 +40,7 @@ class Called(Body):
 
     title: Name
     text: Note | None = None
-    component: Annotated[str, Field(max_length=400)] = ""
+    component: Thing = ""
     impact: Grade | None = None
     urgency: Grade | None = None
     priority: Priority | None = None

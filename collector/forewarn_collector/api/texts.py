@@ -33,6 +33,12 @@ Note = Annotated[
 ]
 
 
+Words = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_many_lines)]
+"""A note that may be left out: "" for nothing."""
+Thing = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
+"""What a ticket is about; "" for nothing in particular."""
+
+
 class Body(BaseModel):
     """What a caller sends: what it does not know is a mistake worth telling."""
 

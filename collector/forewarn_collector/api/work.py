@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, fiel
 from forewarn_collector.api.guard import Asker, Collector, Here, Problem, missing
 from forewarn_collector.api.paths import Number
 from forewarn_collector.api.principal import Principal
-from forewarn_collector.api.texts import Body, Name, Note
+from forewarn_collector.api.texts import Body, Name, Note, Thing, Words
 from forewarn_collector.api.tickets import Remark, change_ticket
 from forewarn_collector.assets import read_text
 from forewarn_collector.money import Money, read_money
@@ -31,7 +31,7 @@ class Wait(Body):
     """What the work waits for."""
 
     waiting_for: Waiting
-    text: str = Field(default="", max_length=10_000)
+    text: Words = ""
 
 
 class Choice(Body):
@@ -44,7 +44,7 @@ class Labour(Body):
     """Time that was spent; negative minutes take back what was too much."""
 
     minutes: Annotated[int, Field(ge=-MOST_MINUTES, le=MOST_MINUTES)]
-    text: str = Field(default="", max_length=10_000)
+    text: Words = ""
 
     @field_validator("minutes")
     @classmethod
@@ -84,7 +84,7 @@ class NewCall(Body):
     host: Annotated[str, Field(max_length=36, description="A host's id.")] = ""
     client: Annotated[str, Field(max_length=100)] = ""
     site: Annotated[str, Field(max_length=100)] = ""
-    component: Annotated[str, Field(max_length=400)] = ""
+    component: Thing = ""
     impact: Grade = 2
     urgency: Grade = 2
     priority: Priority | None = None

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection
 from forewarn_collector.api.guard import Asker, Collector, Here, Problem, missing
 from forewarn_collector.api.paths import Number
 from forewarn_collector.api.principal import Principal
-from forewarn_collector.money import read_money, totals
+from forewarn_collector.money import recall_money, totals
 from forewarn_collector.pages import panels
 from forewarn_collector.pages.charts import WIDE, draw
 from forewarn_collector.pages.clocks import clocks_of, pressing_clock
@@ -22,6 +22,7 @@ from forewarn_collector.pages.spans import Span
 from forewarn_collector.pages.timeline import tell
 from forewarn_collector.pages.view import Clock, clock, link, render
 from forewarn_collector.queries.hosts import host_number
+from forewarn_collector.queries.orders import orders_of_ticket
 from forewarn_collector.queries.places import list_clients, zone_of
 from forewarn_collector.queries.tickets import (
     TicketPage,
@@ -261,6 +262,7 @@ def show(
         zone = zone_of(connection, ticket.client_id, ticket.site)
         known = host_number(connection, asker, ticket.host_id) if ticket.host_id else None
         people = _people(connection, collector, ticket)
+        ordered = orders_of_ticket(connection, asker, ticket.client_id, ticket.number)
     here = clock(zone, now)
     return render(
         request,
@@ -276,6 +278,7 @@ def show(
         priorities=PRIORITIES,
         people=people,
         outlay=outlay_of(ticket),
+        orders=[(one, one.stage(now)) for one in ordered],
         is_undone=ticket.state in OPEN_STATES and ticket.state is not state.TicketState.RESOLVED,
         episodes=_episodes(collector, ticket, known, here),
         events=tell(ticket.events),
@@ -304,7 +307,7 @@ def outlay_of(ticket: Ticket) -> Outlay:
     """Return what a ticket took so far."""
     said = [(event.kind, event.data) for event in ticket.events]
     parts = [data for kind, data in said if kind == "part"]
-    prices = [read_money(str(data["cost"])) for data in parts if data.get("cost")]
+    prices = [recall_money(str(data["cost"])) for data in parts if data.get("cost")]
     causes = [str(data.get("root_cause") or "") for kind, data in said if kind == "root_cause"]
     return Outlay(
         minutes=sum(int(data.get("minutes") or 0) for kind, data in said if kind == "labour"),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from forewarn_collector.api.principal import Principal
-from forewarn_collector.money import Money, read_money, totals
+from forewarn_collector.money import Money, recall_money, totals
 from forewarn_collector.queries.scope import FIRING_STATES, seen_by
 from forewarn_collector.state.report_parts import HOW_BOUGHT
 from forewarn_collector.state.tables import (
@@ -265,7 +265,7 @@ def _median(durations: Sequence[Mapping[str, Any]], name: str) -> float | None:
 def _prices(ended: Sequence[Mapping[str, Any]]) -> Iterator[Money]:
     for one in ended:
         for price in one.get("parts_cost") or ():
-            yield read_money(price)
+            yield recall_money(price)
 
 
 def _rules(

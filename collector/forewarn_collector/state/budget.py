@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from forewarn_checks.base import Severity
 from forewarn_collector.state.links import LinkKind
-from forewarn_collector.state.tables import ticket_links, tickets
+from forewarn_collector.state.tables import episodes, ticket_links, tickets
 from forewarn_collector.ticket_body import Shape
 
 WITHIN = timedelta(hours=1)
@@ -54,7 +54,11 @@ class Budget:
             counted = select(tickets.c.severity, func.count()).where(
                 tickets.c.client_id == client_id,
                 tickets.c.opened_at > self._now - WITHIN,
-                tickets.c.condition != "reported",  # by hand, or the root cause of others
+                # One by hand, or about the root cause of others, never carried anything.
+                or_(
+                    tickets.c.condition.in_(("firing", "stale")),
+                    select(episodes.c.id).where(episodes.c.ticket_id == tickets.c.id).exists(),
+                ),
                 func.coalesce(tickets.c.kind, "") != str(Shape.OVERFLOW),
                 tickets.c.id.not_in(absorbed),
             )

@@ -94,7 +94,8 @@ def take_on(
         sets |= _again(last)
         values |= {"resolved_at": None, "closed_at": None}
     after = happen(connection, last, event(kind, data, sets=sets, **values), actor=ACTOR, now=now)
-    told = Kind.OPENED if last["state"] in ENDED_STATES else Kind.UPDATED
+    # As an opening: where it was resolved in another system it must be opened again.
+    told = Kind.OPENED if kind == "reopened" else Kind.UPDATED
     outbox.tell(connection, last["id"], told, now=now, telling=telling)
     return after
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     Select,
@@ -375,9 +376,11 @@ def find(
 def replay(connection: Connection, ids: Sequence[str], now: datetime) -> int:
     """Queue dead or dropped rows again, under their old ids; return how many.
 
-    A destination that had said it is gone is tried again.
+    A destination that had said it is gone is tried again.  A ticket whose close is behind them is
+    closed there once more: an opening that comes after it would stand there for ever.
     """
     settled = and_(outbox.c.id.in_(ids), outbox.c.state.in_(("dead", "dropped")))
+    _close_again(connection, settled, now)
     names = set(connection.execute(select(outbox.c.destination).where(settled)).scalars())
     done = connection.execute(
         update(outbox)
@@ -387,6 +390,19 @@ def replay(connection: Connection, ids: Sequence[str], now: datetime) -> int:
     for name in names:
         save_health(connection, name, Health())
     return done.rowcount
+
+
+def _close_again(connection: Connection, replayed: ColumnElement[bool], now: datetime) -> None:
+    """Queue the last message of each ticket once more, where it is a close that was sent."""
+    pairs = select(outbox.c.destination, outbox.c.ticket_id).where(replayed).distinct()
+    for destination, ticket_id in connection.execute(pairs).all():
+        last = _last(connection, destination, [ticket_id])[ticket_id]
+        if last["kind"] != Kind.CLOSED or last["state"] != "delivered":
+            continue
+        row = connection.execute(select(outbox).where(outbox.c.id == last["id"])).mappings().one()
+        again = {name: row[name] for name in ("destination", "ticket_id", "client_id", "body")}
+        again |= {"id": _id_after(None, last, now), "kind": row["kind"]}
+        connection.execute(insert(outbox).values(**again, created_at=now, next_at=now))
 
 
 def drop(connection: Connection, ids: Sequence[str], now: datetime) -> int:

@@ -106,7 +106,8 @@ def settle(connection: Connection, sharing: Sharing, now: datetime, telling: Tel
     if row["state"] in ENDED_STATES:
         return
     over = standing.worst is None
-    if sharing.joined and (sharing.is_new or sharing.was in ENDED_STATES):
+    # As an opening, too, where people said it was done: in another system it may be closed.
+    if sharing.joined and (sharing.is_new or sharing.was in (*ENDED_STATES, TicketState.RESOLVED)):
         outbox.tell(connection, row["id"], Kind.OPENED, now=now, telling=telling)
     elif not over:
         outbox.tell(connection, row["id"], Kind.UPDATED, now=now, telling=telling)

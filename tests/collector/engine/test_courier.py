@@ -186,6 +186,28 @@ def test_a_refusal_is_a_dead_letter_until_somebody_replays_it(
     assert deliver(courier, line.at) == Delivering(delivered=1)
 
 
+def test_an_opening_replayed_after_its_close_is_closed_once_more(
+    line: Line, courier: Courier, desk: Desk
+) -> None:
+    """Else it would stand in the other system for ever: nothing comes after it any more."""
+    line.hold(0.95, 15)
+    desk.answer = answering(422)
+    deliver(courier, line.at)
+    desk.answer = answering(200)
+    line.hold(0.5, 15)
+    deliver(courier, line.at)
+    assert states(line)[0] == ("dead", 1)
+    assert desk.kinds[-1] == "ticket.closed"
+    with line.database.write() as connection:
+        [dead] = rows.find(connection, states=["dead"])
+        assert rows.replay(connection, [dead.id], line.at) == 1
+    before = len(desk.posts)
+    deliver(courier, line.at)
+    assert desk.kinds[before:] == ["ticket.opened", "ticket.closed"]
+    ids = [message_id for message_id, _, _ in desk.posts]
+    assert ids[-1] not in ids[:-1], "who keeps ids would take it for a repeat"
+
+
 def test_a_dropped_message_is_never_sent(line: Line, courier: Courier) -> None:
     line.hold(0.93, 20)
     with line.database.write() as connection:

@@ -9,7 +9,9 @@ from tests.collector.engine.crowd import check_whole, crowd, fail, standing
 from tests.collector.engine.line import Line
 from tests.collector.engine.test_tickets import act
 
-from forewarn_collector.state import work
+from forewarn_collector.state import by_hand, work
+from forewarn_collector.state.by_hand import Call
+from forewarn_collector.state.hosts import place
 from forewarn_collector.state.tables import ticket_links
 from forewarn_collector.state.tickets import TicketState
 
@@ -206,6 +208,36 @@ def test_critical_ones_have_a_budget_of_their_own(tmp_path: Path) -> None:
         assert kinds == [None, None, None, "overflow", None, None, None]
         assert line.tickets()[3].severity == "critical"
         check_whole(line)
+
+
+def test_calls_of_people_use_up_nothing_though_they_were_closed_within_the_hour(
+    tmp_path: Path,
+) -> None:
+    """A busy morning on the telephone must not put what rules raise on the overflow ticket."""
+    with crowd(tmp_path, 2, sites=2, per_hour=2) as line:
+        with line.database.write() as connection:
+            call = Call(title="phone", text="", place=place(connection, "acme", "site0", line.at))
+            for _ in range(2):
+                by_hand.report(connection, call, actor="ann", now=line.at, telling=line.telling)
+        for number in (1, 2):
+            with line.database.write() as connection:
+                said = {"actor": "ann", "now": line.at, "telling": line.telling}
+                work.resolve(connection, number, text="done", clients=None, **said)
+        line.hold(0.95, 15, host=101)
+        assert standing(line)[-1][0] is None
+
+
+def test_a_site_ticket_somebody_resolved_is_opened_again_everywhere(tmp_path: Path) -> None:
+    """Where it was resolved in another system a mere comment would leave it closed."""
+    with crowd(tmp_path, 6) as line:
+        fail(line, *range(101, 106))
+        line.pass_()
+        act(line, "resolve", text="power is back")
+        line.wait(minutes=1)
+        fail(line, 106)
+        line.pass_()
+        assert standing(line)[0][1] == "new"
+        assert line.kinds()[-1] == "ticket.opened"
 
 
 def test_after_the_storm_what_still_fires_gets_its_own_tickets_in_portions(

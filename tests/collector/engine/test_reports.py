@@ -204,6 +204,14 @@ def test_labour_parts_and_cause_are_summed_and_may_come_after_the_close(firing: 
     assert firing.told()[-1][1]["report"]["sha256"] == hashes[-1]
 
 
+def test_the_dearest_parts_there_can_be_do_not_keep_a_ticket_from_closing(firing: Line) -> None:
+    """Sums are larger than what people may write."""
+    dear = read_money("999999999.999 EUR")
+    do(firing, work.use_part, name="rack", quantity=10_000, unit_cost=dear)
+    do(firing, work.cancel, text="not ours")
+    assert says(firing)["parts_cost"] == ["9999999999990.00 EUR"]
+
+
 def test_no_more_labour_is_taken_back_than_there_was(firing: Line) -> None:
     with pytest.raises(Conflict, match="0 minutes of labour"):
         do(firing, work.spend, minutes=-1)

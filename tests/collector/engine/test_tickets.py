@@ -115,3 +115,15 @@ def test_tickets_are_found_by_state_host_and_page(line: Line) -> None:
     assert [ticket.number for ticket in page] == [3, 2]
     assert [ticket.component for ticket in closed] == ["room:/0"]
     assert {ticket.host for ticket in of_web2} == {"web2"}
+
+
+def test_what_was_resolved_and_gets_worse_is_opened_again_everywhere(line: Line) -> None:
+    """Resolved in another system, it would stay closed there after a mere comment."""
+    line.sample("self_test_passed", 0.0, mountpoint="/srv")
+    line.pass_()
+    act(line, "resolve", text="replaced it")
+    line.hold(0.95, 15)
+    [ticket] = line.tickets()
+    assert ticket.state == "new"
+    assert [one.kind for one in ticket.events][-1] == "reopened"
+    assert line.kinds()[-1] == "ticket.opened"
