@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from nacl.signing import SigningKey
 from numpy.typing import NDArray
 from sqlalchemy import insert
+from tests.collector.state.open_state import open_state
 
 from forewarn_checks.base import Lane, Outcome
 from forewarn_collector.api.app import operators_app
@@ -37,7 +38,7 @@ from forewarn_collector.samples import (
     Span,
 )
 from forewarn_collector.state import orders, reports
-from forewarn_collector.state.database import Database, open_sqlite
+from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place
 from forewarn_collector.state.orders import Pace
 from forewarn_collector.state.outbox import Telling
@@ -334,7 +335,7 @@ def _populate(world: World, client: str, number: int) -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A collector with clients acorp and globex, each with one host, one alert and one ticket."""
-    database = open_sqlite(tmp_path / "state.sqlite")
+    database = open_state(tmp_path)
     metadata.create_all(database.engine)
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "pepper").write_bytes(bytes(32))

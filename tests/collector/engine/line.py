@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
+from tests.collector.state.open_state import open_state
 
 from forewarn_checks.base import (
     Check,
@@ -40,7 +41,7 @@ from forewarn_collector.samples import (
 )
 from forewarn_collector.samples.memory import Memory
 from forewarn_collector.state import tickets
-from forewarn_collector.state.database import Database, open_sqlite
+from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost, insert_host, place, revoke
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import metadata, outbox
@@ -282,7 +283,7 @@ class Line:
 @contextmanager
 def new_line(directory: Path, **options: Any) -> Iterator[Line]:
     """Make a collector with two hosts; closes its database at the end."""
-    database = open_sqlite(directory / "state.sqlite")
+    database = open_state(directory)
     metadata.create_all(database.engine)
     with database.write() as connection:
         where = place(connection, "acme", "hq", START)

@@ -117,7 +117,7 @@ def order(line: Line, reason: str, exit_code: int | None) -> None:
     key = SigningKey(bytes(32))
     with line.database.write() as connection:
         public = bytes(key.verify_key)
-        row = connection.execute(select(hosts)).mappings().first()
+        row = connection.execute(select(hosts).where(hosts.c.number == 1)).mappings().first()
         assert row is not None
         connection.execute(update(hosts).where(hosts.c.id == row["id"]).values(public_key=public))
         touch(connection)
