@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install check test docs bench lab lock release
+.PHONY: install check test docs site bench lab lock release
 
 install:  ## make the environment with everything a developer needs
 	./install.sh dev
@@ -20,6 +20,9 @@ test:  ## what a change must pass
 docs:  ## write the tables and sample files that are made from declarations
 	$(BIN)/python docs/generate.py
 
+site: docs  ## the documents as a site, in build/site; asks no other machine for anything
+	$(BIN)/mkdocs build --strict
+
 bench:  ## every number we publish, measured again on this machine
 	$(BIN)/python -m benchmarks
 
@@ -35,6 +38,7 @@ lock:  ## resolve every dependency anew; needs uv
 	$(COMPILE) pyproject.toml -o lock/agent.txt
 	$(COMPILE) lock/release.in -o lock/release.txt
 	$(LOCK) --extra collector -o lock/collector.txt
+	$(COMPILE) --extra docs pyproject.toml -o lock/docs.txt
 	$(LOCK) --extra collector --extra dev -o lock/dev.txt
 
 release:  ## build twice and compare; wheels, lists of parts, licences, what auditors find

@@ -4,6 +4,7 @@
 so that a declaration and its page cannot part.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
@@ -21,8 +22,11 @@ from forewarn_collector import sample_config as collector_sample
 from forewarn_collector.cli import app as collector_app
 from forewarn_collector.destinations import all_destinations, all_profiles, asked_for
 from forewarn_collector.destinations._profile import Profile
+from forewarn_collector.rules.book import declared
 from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.own import OWN_RULES
+from forewarn_collector.runbook import Runbook, runbook_of
+from forewarn_scripts import library_page
 from forewarn_scripts.cli import app as operator_app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,12 +50,13 @@ def cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
-def checks_page() -> str:
-    """Return checks/README.md: every check with its metrics, options and rules."""
+def checks_page(rules_at: str = "../docs/rules.md") -> str:
+    """Return every check with its metrics, options and rules; `rules_at` is where runbooks are."""
     lines = [
         _MADE,
         "# What forewarn measures, and what it means\n",
-        "One file, one check; see `CONTRIBUTING.md` for adding one. Units are base units.\n",
+        "One file, one check. Units are base units; what a rule means and how it is changed is in",
+        f"its [runbook]({rules_at}).\n",
         "| check | every | Linux | Windows | what |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -63,16 +68,16 @@ def checks_page() -> str:
             f" {systems[0]} | {systems[1]} | {check.help} |"
         )
     for check in checks:
-        lines += ["", *_check_section(check)]
+        lines += ["", *_check_section(check, rules_at)]
     lines += [
         "",
         "## Rules of the collector's own\n",
-        *_rules_table(tuple(own.rule for own in OWN_RULES)),
+        *_rules_table(tuple(own.rule for own in OWN_RULES), rules_at),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _check_section(check: Check) -> Iterator[str]:
+def _check_section(check: Check, rules_at: str) -> Iterator[str]:
     yield f"## {check.name}\n"
     yield (
         f"{check.help} Every {write_duration(check.every)}, given up after"
@@ -87,7 +92,7 @@ def _check_section(check: Check) -> Iterator[str]:
         yield f"| `{metric.name}` | {metric.unit} | {labels} | {cell(metric.help)} |"
     if check.rules:
         yield ""
-        yield from _rules_table(check.rules)
+        yield from _rules_table(check.rules, rules_at)
     if check.options:
         yield "\n| option | default | what |"
         yield "| --- | --- | --- |"
@@ -99,11 +104,77 @@ def _either(check: Check) -> str:
     return " or ".join(f"`{option.name}`" for option in check.works_on)
 
 
-def _rules_table(rules: tuple[Rule, ...]) -> Iterator[str]:
+def _rules_table(rules: tuple[Rule, ...], rules_at: str) -> Iterator[str]:
     yield "| rule | fires | advice |"
     yield "| --- | --- | --- |"
     for rule in rules:
-        yield f"| `{rule.name}` | {cell(condition(rule))} | {cell(rule.advice)} |"
+        name = f"[{rule.name}]({rules_at}#{rule.name.lower()})"
+        yield f"| {name} | {cell(condition(rule))} | {cell(rule.advice)} |"
+
+
+def rules_page() -> str:
+    """Return docs/rules.md: the runbook of every rule, as the collector's pages show it."""
+    lines = [
+        _MADE,
+        "# Runbooks\n",
+        "Every rule as it comes. A collector shows the same at `/rules/NAME`, with the marks",
+        "that hold there, its track record and where it fires now; tickets and webhooks name",
+        "that address (`runbook_url`). Words in capitals stand for what the ticket says in their",
+        "place.\n",
+        "Whatever the rule: read the ticket, acknowledge it, do what the advice says, and see",
+        "the effect on the host with `forewarn-agent once --check CHECK`. A ticket closes by",
+        "itself once the condition is over, unless people worked on it. What grew and is to stay",
+        "is taken as it is by `forewarn ticket accept`; what can wait is held back by",
+        "`forewarn silence add`.\n",
+        "Change a rule under its name in `collector.toml`, everywhere or by scopes, and try the",
+        "change on the last week before you believe it:",
+        "`forewarn-collector rules backtest --rule changed.toml --compare current`.",
+    ]
+    for one in declared():
+        lines += ["", *_runbook_section(runbook_of(one.booked))]
+    return "\n".join(lines) + "\n"
+
+
+def _runbook_section(book: Runbook) -> Iterator[str]:
+    yield f"## {book.name}\n"
+    yield f"*{prose(book.title)}*; {book.severity} at first. {' '.join(book.meaning)}\n"
+    yield f"- **Fires** {prose(book.fires)}."
+    if book.holds:
+        yield f"- **Before** {' '.join(book.holds)}"
+    yield f"- **Over** {prose(book.ends)}"
+    yield f"- **What to do** {prose(book.advice)}"
+    if book.scripts:
+        named = (f"[{one.name}](../scripts/README.md#{one.name})" for one in book.scripts)
+        yield f"- **Scripts that may help** {', '.join(named)}"
+    if book.metrics:
+        yield f"- **Looks at** {', '.join(f'`{metric.name}`' for metric in book.metrics)}"
+    yield f"\n```toml\n{book.settings}\n```"
+
+
+def prose(text: str) -> str:
+    """Return `text` so that Markdown shows every sign of it; what is code already stays."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def settings_page() -> str:
+    """Return docs/settings.md: both files of settings, every option with its default."""
+    lines = [
+        _MADE,
+        "# Settings\n",
+        "Two files, one on the collector and one on each host; both may be left as they are.",
+        "Unknown keys are errors that name file, line and mend. `forewarn-collector rules check`",
+        "and `forewarn-agent config check` read them without touching what runs.\n",
+        "## collector.toml\n",
+        "In the collector's folder (`/var/lib/forewarn`); rules may also stand in `rules.d/*.toml`",
+        "beside it. What begins with # shows a default or an example.\n",
+        f"```toml\n{collector_sample.sample_config().rstrip()}\n```\n",
+        "## agent.toml\n",
+        "In the agent's folder (`/var/lib/forewarn-agent`).\n",
+        f"```toml\n{agent_config.sample_config().rstrip()}\n```",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def commands_page() -> str:
@@ -121,6 +192,9 @@ def commands_page() -> str:
 def _command_lines(name: str, command: object) -> Iterator[str]:
     subcommands = getattr(command, "commands", None)
     if subcommands:
+        if getattr(command, "invoke_without_command", False):  # it answers by itself, too
+            yield f"### `{name}`\n"
+            yield (getattr(command, "help", "") or "").split("\f")[0].strip() + "\n"
         for word, subcommand in subcommands.items():
             yield from _command_lines(f"{name} {word}", subcommand)
         return
@@ -196,10 +270,14 @@ def _answers_of(profile: Profile) -> Iterator[str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "checks/README.md": checks_page,
+    "docs/checks.md": lambda: checks_page("rules.md"),
+    "docs/rules.md": rules_page,
+    "docs/settings.md": settings_page,
     "docs/agent.toml": agent_config.sample_config,
     "docs/collector.toml": collector_sample.sample_config,
     "docs/commands.md": commands_page,
     "docs/destinations.md": destinations_page,
+    "scripts/README.md": lambda: _MADE + "\n" + library_page.page(),
 }
 
 

@@ -16,6 +16,7 @@ from forewarn_collector.rules.kinds import kind_of
 from forewarn_collector.rules.own import COLLECTOR
 from forewarn_collector.sample_config import rule_table
 from forewarn_collector.units import write_value
+from forewarn_scripts import library
 
 _KINDS = {
     "threshold": "A reading past its mark.",
@@ -29,6 +30,15 @@ _KINDS = {
     "absence": "Nothing comes any more. The time in which the collector itself was down is not"
     " counted.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A maintenance script that may help: what it does, and how it is run."""
+
+    name: str
+    help: str
+    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,7 @@ class Runbook:
     ends: str
     advice: str
     steps: tuple[str, ...]
+    scripts: tuple[Remedy, ...]
     settings: str
     elsewhere: str
     trial: tuple[str, ...]
@@ -74,6 +85,7 @@ def runbook_of(booked: BookedRule) -> Runbook:
         ends=_ends(booked),
         advice=fill(rule.advice, words),
         steps=tuple(_steps(booked)),
+        scripts=tuple(_remedies(rule.name)),
         settings="\n".join(rule_table(rule)),
         elsewhere="\n".join(_elsewhere(rule)),
         trial=(
@@ -164,6 +176,13 @@ def _steps(booked: BookedRule) -> Iterator[str]:
         f' {rule.name} --for 7d --reason "why"` holds it back until then.'
     )
     yield "The ticket closes by itself once the condition is over, unless people worked on it."
+
+
+def _remedies(rule: str) -> Iterator[Remedy]:
+    for script in library.all_scripts().values():
+        if rule in script.manifest.helps_with:
+            command = f'forewarn run {script.name} --on host:HOST --reason "ticket NUMBER"'
+            yield Remedy(script.name, script.manifest.help, command)
 
 
 def _elsewhere(rule: Rule) -> Iterator[str]:

@@ -16,6 +16,7 @@ from forewarn_collector.runbook_url import runbook_url
 from forewarn_collector.ticket_body import CarriedEpisode, TicketBody, write
 from forewarn_collector.tickets import Kind
 from forewarn_collector.toml_file import read_rules
+from forewarn_scripts import library
 
 BOOKED = [one.booked for one in declared()]
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -61,6 +62,19 @@ def test_the_page_says_what_to_do_why_and_how_to_change_it(lived: House) -> None
     assert "warning from 90 % up with disk_free_bytes from 20.0 GiB down" in text
     assert '[rules.DiskAlmostFull]\nseverity = "warning"\nabove = 0.9\n' in text
     assert "rules backtest --from 7d --rule changed.toml --compare current" in text
+
+
+def test_the_page_names_the_scripts_that_may_help(lived: House) -> None:
+    """Those of the library that say so themselves."""
+    helping = {
+        (rule, name)
+        for name, script in library.all_scripts().items()
+        for rule in script.manifest.helps_with
+    }
+    assert helping
+    for rule, name in helping:
+        text = html.unescape(lived.as_("vic").get(f"/rules/{rule}").text)
+        assert f"<code>forewarn run {name} --on host:HOST" in text
 
 
 def test_the_page_lists_alerts_of_ones_own_clients_only(lived: House) -> None:
