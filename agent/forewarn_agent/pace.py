@@ -106,11 +106,12 @@ def receipt_from_json(body: bytes) -> Receipt | None:
             return None
         if lane in list(Lane):
             through[Lane(lane)] = mark
-    version = fields.get("config_version")
+    version, checkpoint = fields.get("config_version"), fields.get("audit_checkpoint")
     return Receipt(
         through=through,
         config_version=version[:256] if isinstance(version, str) else "",
         orders_waiting=fields.get("orders_waiting") is True,
+        audit_checkpoint=checkpoint[:256] if isinstance(checkpoint, str) else "",
     )
 
 

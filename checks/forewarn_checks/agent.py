@@ -30,6 +30,11 @@ REFUSED = Metric(
     Unit.COUNT,
     "1 when the newest settings, from the collector or agent.toml, could not be taken, else 0.",
 )
+REWOUND = Metric(
+    "agent_audit_rewound",
+    Unit.COUNT,
+    "1 when the collector's audit log lacks rows that it showed this host before, else 0.",
+)
 
 
 def read(options: Options) -> Iterator[Reading]:  # noqa: ARG001 - it has none
@@ -43,7 +48,7 @@ CHECK = Check(
     help="The agent itself: runs that wait or were lost, memory, settings it would not take.",
     every=timedelta(minutes=5),
     timeout=timedelta(seconds=5),
-    metrics=(WAITING, DROPPED, MEMORY, REFUSED),
+    metrics=(WAITING, DROPPED, MEMORY, REFUSED, REWOUND),
     component=Component("agent"),
     read_linux=read,
     read_windows=read,
@@ -57,6 +62,19 @@ CHECK = Check(
             advice=(
                 "The last good ones stay in force. The fact 'config_problem' of the host says what "
                 "is wrong with the new ones: mend agent.toml there, or [checks] of the collector."
+            ),
+        ),
+        State(
+            name="AuditRewound",
+            metric=REWOUND,
+            severity=Severity.HIGH,
+            when=1,
+            title="The collector's audit log is not the one that {host} was shown",
+            advice=(
+                "Rows are missing or were changed: somebody who owns the collector may hide what "
+                "they did. Was a backup restored? Then say so: forewarn-collector audit "
+                "accept-rewind. If not, run forewarn-collector audit verify, and compare with "
+                "forewarn-agent status on several hosts."
             ),
         ),
         Growth(

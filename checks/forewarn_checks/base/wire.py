@@ -110,6 +110,7 @@ class Receipt:
     through: dict[Lane, int]
     config_version: str = ""
     orders_waiting: bool = False
+    audit_checkpoint: str = ""  # the newest row of the audit log, for hosts to remember
 
 
 def to_json(value: Batch | Run | Receipt) -> dict[str, Any]:

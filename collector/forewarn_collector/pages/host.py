@@ -25,6 +25,7 @@ from forewarn_collector.pages.titles import check_title
 from forewarn_collector.pages.view import Clock, clock, link, render
 from forewarn_collector.queries.alerts import AlertLine
 from forewarn_collector.queries.hosts import HostDetail, find_host
+from forewarn_collector.queries.orders import list_orders
 from forewarn_collector.queries.suppression import holding, list_held
 from forewarn_collector.queries.tickets import Which, list_tickets
 from forewarn_collector.selector import Selector, parse
@@ -35,6 +36,7 @@ from forewarn_collector.track_record import FORETELLING, Coverage
 from forewarn_collector.units import write_value
 
 _TICKETS = 10
+_ORDERS = 5
 _CHANGES = 30
 
 Usual = Annotated[str, Query(alias="range", max_length=20)]
@@ -82,6 +84,7 @@ def get_host(
         changed, _ = changes_of(connection, id, limit=_CHANGES)
         ahead = _ahead(connection, collector, id, now)
         held = list_held(connection, asker, host_id=id)
+        ordered = list_orders(connection, asker, now, host_id=id, limit=_ORDERS).orders
         baselines = acceptance.of_host(connection, id)
         known = collector.hosts.get(id)
         groups = {name: parse(text) for name, text in collector.book.groups.items()}
@@ -101,6 +104,7 @@ def get_host(
         tickets=tickets.tickets,
         ahead=ahead,
         baselines=baselines,
+        orders=[(one, one.stage(now)) for one in ordered],
         hold=hold,
         held={(one.rule, one.component): one for one in held},
         sections=shown,

@@ -5,6 +5,7 @@ from forewarn_collector.api.guard import OPEN, Desk
 from forewarn_collector.api.principal import Role
 from forewarn_collector.pages import (
     assets,
+    audit,
     catalogue,
     door,
     host,
@@ -12,9 +13,11 @@ from forewarn_collector.pages import (
     maintenance,
     new_host,
     new_ticket,
+    orders,
     period,
     report,
     rule,
+    scripts,
     ticket_work,
     tickets,
 )
@@ -56,5 +59,15 @@ def add(desk: Desk) -> None:
     desk.page("GET", "/report", viewer, period.get_period)
     desk.page("GET", "/report.html", viewer, period.get_file)
     desk.page("GET", "/report.pdf", viewer, period.get_pdf)
+    order = "/orders/{id}"
+    desk.page("GET", "/orders", viewer, orders.get_orders)
+    desk.page("GET", order, viewer, orders.get_order)
+    desk.page("GET", f"{order}/results/{{host}}", viewer, orders.get_output)
+    desk.page("POST", f"{order}/cancel", operator, orders.post_cancel)
+    desk.page("GET", "/approvals", viewer, orders.get_approvals)
+    desk.page("GET", "/scripts", viewer, scripts.get_scripts)
+    desk.page("GET", "/scripts/{sha256}", viewer, scripts.get_script)
+    desk.page("GET", "/audit", Role.APPROVER, audit.get_audit)
+    desk.page("GET", "/audit.csv", Role.APPROVER, audit.get_csv)
     desk.page("GET", "/checks", viewer, catalogue.get_checks)
     desk.page("GET", f"{runbook_url.PATH}{{rule}}", viewer, rule.get_rule)

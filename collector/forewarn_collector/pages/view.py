@@ -52,6 +52,7 @@ def html_of(template: str, *, path: str, asker: Principal | None = None, **value
         .render(
             asker=asker,
             may_work=asker is not None and asker.role.reaches(Role.TECHNICIAN),
+            may_audit=asker is not None and asker.role.reaches(Role.APPROVER),
             may_add=asker is not None and asker.role.reaches(Role.OPERATOR),
             here=path,
             **values,

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.collector.pages.errands import ordered
 from tests.collector.pages.fleet import Fleet, lived_in, new_fleet, work_on
 
 from forewarn_collector.api.app import operators_app
@@ -92,6 +93,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         work_on(fleet, 1)
         quiet_ids = _quiet(fleet)
         _own(fleet)
+        ordered(fleet)
         with asyncio.Runner() as runner:
             yield House(fleet, runner, operators_app(fleet), quiet_ids)
 
@@ -121,6 +123,8 @@ def _people(fleet: Fleet) -> None:
     fleet.person("ann", Role.TECHNICIAN)
     fleet.person("vic", Role.VIEWER)
     fleet.person("gus", Role.TECHNICIAN, "globex")
+    fleet.person("max", Role.ADMIN)
+    fleet.person("mia", Role.APPROVER, "globex")
 
 
 def _quiet(fleet: Fleet) -> dict[str, str]:

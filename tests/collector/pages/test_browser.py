@@ -15,15 +15,18 @@ from typing import Any
 
 import pytest
 from tests.collector.pages.conftest import House
+from tests.collector.pages.errands import SCRIPT
 from tests.collector.pages.fleet import HOSTILE, PASSWORD
 
 from forewarn_collector import certificates
 from forewarn_collector.api.app import SECURITY_HEADERS
 from forewarn_collector.certificates import Files
 from forewarn_collector.http.server import Listener, Servers, bind
+from forewarn_scripts.order import script_hash
 
 CHROMIUM = Path("/usr/bin/chromium")
 OUTPUT = Path(__file__).parents[2] / "output" / "pages"
+IN_THE_DARK = ("hosts", "host", "chart-lines", "ticket", "order", "order-output", "audit")
 WIDTHS = {"desk": (1280, 800), "phone": (390, 844)}
 
 pytestmark = [
@@ -172,6 +175,13 @@ def addresses(lived: House) -> dict[str, str]:
         "report": "/report",
         "ticket-hostile": "/tickets/3",
         "checks": "/checks",
+        "orders": "/orders",
+        "order": f"/orders/{web}",
+        "order-output": f"/orders/{web}/results/{web}",
+        "approvals": "/approvals",
+        "scripts": "/scripts",
+        "script": f"/scripts/{script_hash(SCRIPT)}",
+        "audit": "/audit?verify=yes",
         "rule": "/rules/DiskAlmostFull",
     }
 
@@ -186,9 +196,9 @@ def test_every_page_draws_fits_and_keeps_the_policy(
         visit.open("/login")
         visit.page.screenshot(path=OUTPUT / f"login-{size}-{scheme}.png")
         visit.check("login")
-        visit.log_in()
+        visit.log_in("max")
         for name, address in addresses(lived).items():
-            if scheme == "dark" and name not in ("hosts", "host", "chart-lines", "ticket"):
+            if scheme == "dark" and name not in IN_THE_DARK:
                 continue
             visit.open(address)
             visit.page.screenshot(path=OUTPUT / f"{name}-{size}-{scheme}.png", full_page=True)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 from tests.collector.pages.conftest import CAN_PRINT, House
+from tests.collector.pages.errands import SCRIPT
 from tests.collector.pages.fleet import HOSTILE, PASSWORD, disk, memory
 
 from forewarn_collector.api.app import SECURITY_HEADERS
@@ -14,6 +15,7 @@ from forewarn_collector.api.guard import OPEN, GuardedRoute
 from forewarn_collector.api.principal import Role
 from forewarn_collector.state import tickets
 from forewarn_collector.state.tables import sessions
+from forewarn_scripts.order import script_hash
 
 NOBODYS = "0193ffff-0000-7000-8000-000000000000"
 
@@ -57,6 +59,15 @@ PAGES: dict[str, dict[str, str]] = {
     "GET /report.html": {},
     "GET /checks": {},
     "GET /rules/{rule}": {},
+    "GET /orders": {},
+    "GET /orders/{id}": {},
+    "GET /orders/{id}/results/{host}": {},
+    "POST /orders/{id}/cancel": {},
+    "GET /approvals": {},
+    "GET /scripts": {},
+    "GET /scripts/{sha256}": {},
+    "GET /audit": {},
+    "GET /audit.csv": {},
     "GET /hosts/new": {},
     "POST /hosts": {"client": "acme", "site": "hq"},
 }
@@ -75,7 +86,8 @@ def visit(
     visitor: object, method: str, path: str, host: str = NOBODYS, number: int = 999
 ) -> httpx.Response:
     address = path.replace("{id}", host).replace("{number}", str(number)).replace("{name}", "x.js")
-    address = address.replace("{rule}", "DiskAlmostFull")
+    address = address.replace("{rule}", "DiskAlmostFull").replace("{host}", host)
+    address = address.replace("{sha256}", script_hash(SCRIPT))
     given = PAGES[f"{method} {path}"]
     ask = visitor.get if method == "GET" else visitor.post  # type: ignore[attr-defined]
     answer: httpx.Response = ask(address, **given)
