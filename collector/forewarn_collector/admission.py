@@ -136,5 +136,8 @@ def let_in(
 
 
 def _lines(directory: Path, url: str, string: str) -> Iterator[Line]:
-    if any(packages.default_folder().glob("*.txt")):
+    if any(packages.default_folder().glob("linux-*.txt")):
         yield Line("Linux", packages.install_line(directory, url, string))
+    for_windows = packages.read_offer(packages.default_folder(), "windows-*.txt")
+    if line := packages.windows_line(for_windows, url, string):
+        yield Line("Windows", line)

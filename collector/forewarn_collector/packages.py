@@ -5,6 +5,8 @@ A folder holds wheels and, for each kind of host, one list:
     linux-x86_64-cp311.txt     a line for each wheel: SHA-256, size in bytes, name
     linux-aarch64-cp313.txt
     pydantic_core-…-cp311-cp311-manylinux_2_17_x86_64….whl
+    windows-x86_64.txt
+    forewarn-agent-0.1.0-windows-x86_64.zip      a build that brings its own Python
 
 `build` makes it on the collector, which can reach an index; `read_offer` says what is served.
 """
@@ -29,8 +31,12 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
 # What wheels for glibc are called.  2.34 is that of the oldest systems that bring Python 3.11.
 _PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
-_LIST = re.compile(r"linux-[a-z0-9_]+-cp\d+\.txt")
-_LINE = re.compile(r"([0-9a-f]{64}) (\d{1,12}) ([A-Za-z0-9][A-Za-z0-9._+-]*\.whl)")
+_LIST = re.compile(r"(linux-[a-z0-9_]+-cp\d+|(linux|windows)-(x86_64|aarch64))\.txt")
+_LINE = re.compile(r"([0-9a-f]{64}) (\d{1,12}) ([A-Za-z0-9][A-Za-z0-9._+-]*\.(?:whl|zip|tar\.gz))")
+_STANDALONE = re.compile(
+    r"forewarn-agent-[0-9][0-9A-Za-z.+]*-(?P<kind>(linux|windows)-(x86_64|aarch64))\.(zip|tar\.gz)"
+)
+_WINDOWS = "windows-x86_64.txt"
 
 log = structlog.get_logger("forewarn.packages")
 
@@ -62,6 +68,18 @@ class Offer:
         """The script for ``GET /install.sh``."""
         return (resources.files(__package__) / "installer" / "agent.sh").read_bytes()
 
+    @property
+    def windows_installer(self) -> bytes:
+        """The script for ``GET /install.ps1``, with what it installs; empty when there is none."""
+        listed = self.files.get(_WINDOWS)
+        if listed is None:
+            return b""
+        builds = read_list(listed)
+        if len(builds) != 1:
+            return b""  # written by no `add`
+        script = (resources.files(__package__) / "installer" / "agent.ps1").read_bytes()
+        return script.replace(b"$Offer = ''", f"$Offer = '{builds[0]}'".encode("ascii"), 1)
+
     def __bool__(self) -> bool:
         return bool(self.files)
 
@@ -71,13 +89,14 @@ def default_folder() -> Path:
     return Path(sys.prefix) / "share" / "forewarn" / "packages"
 
 
-def read_offer(folder: Path) -> Offer:
-    """Return what `folder` offers; a wheel that is not what its list says is left out and logged.
+def read_offer(folder: Path, lists: str = "*.txt") -> Offer:
+    """Return what `folder` offers in lists that are named so.
 
-    Nothing is served but what is found here, now.  A folder that does not exist offers nothing.
+    A list with a wheel that is not what it says is left out and logged.  Nothing is served
+    but what is found here, now.  A folder that does not exist offers nothing.
     """
     files: dict[str, Path] = {}
-    for listed in sorted(folder.glob("*.txt")):
+    for listed in sorted(folder.glob(lists)):
         if not _LIST.fullmatch(listed.name):
             continue
         try:
@@ -112,6 +131,51 @@ def install_line(directory: Path, url: str, string: str) -> str:
     return f"{ask} {script} | sudo sh -s -- {shlex.quote(string)}"
 
 
+def windows_line(offer: Offer, url: str, string: str) -> str:
+    """Return what an administrator pastes into PowerShell to install and enrol a host.
+
+    The script is named by its hash and run out of memory, just as it was hashed; it names the
+    program by its hash in turn.  So the connection, which Windows PowerShell cannot be told to
+    trust for one key, need not be trusted at all.  "" where nothing is offered.
+    """
+    script = offer.windows_installer
+    if not script:
+        return ""
+    digest = hashlib.sha256(script).hexdigest().upper()
+    return (
+        "$f=[IO.Path]::GetTempFileName(); "
+        f"curl.exe -fsSko $f {_quoted(url + '/install.ps1')}; "
+        "$b=[IO.File]::ReadAllBytes($f); Remove-Item $f; "
+        "$h=[BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($b)); "
+        f"if(($h -replace '-') -ne '{digest}')"
+        "{throw 'this is not the script that the collector printed; nothing was run'}; "
+        f"& ([ScriptBlock]::Create([Text.Encoding]::UTF8.GetString($b))) {_quoted(string)}"
+    )
+
+
+def add(folder: Path, made: Path) -> str:
+    """Offer a build that brings its own Python, in place of an older one; return for which hosts.
+
+    The name says that: ``forewarn-agent-VERSION-windows-x86_64.zip``.  Raises CannotBuild.
+    """
+    form = _STANDALONE.fullmatch(made.name)
+    if form is None:
+        raise CannotBuild(
+            f"{made.name} is not named like forewarn-agent-0.1.0-windows-x86_64.zip; "
+            "do not rename what a release brings"
+        )
+    kind = form["kind"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for older in folder.glob(f"forewarn-agent-*-{kind}.*"):
+        older.unlink()
+    kept = Path(shutil.copy2(made, folder / made.name))
+    listed = folder / f"{kind}.txt"
+    listed.write_text(f"{_described(kept)}\n", "ascii")
+    for path in (kept, listed):
+        path.chmod(0o644)
+    return kind
+
+
 def build(folder: Path, wheel: Path, locks: Sequence[Path], say: Callable[[str], None]) -> int:
     """Put wheels and lists into `folder`, in place of what was there; return how many lists.
 
@@ -138,11 +202,24 @@ def build(folder: Path, wheel: Path, locks: Sequence[Path], say: Callable[[str],
             lists += 1
         if not lists:
             raise CannotBuild("no kind of host could be served; can a package index be reached?")
+        for build in _standalone(folder):
+            add(made, build)
         shutil.rmtree(folder, ignore_errors=True)
         made.replace(folder)
     for path in folder.iterdir():
         path.chmod(0o644)
     return lists
+
+
+def _standalone(folder: Path) -> Iterator[Path]:
+    """Yield the builds that `folder` offers as they were listed."""
+    offer = read_offer(folder)
+    yield from (path for name, path in offer.files.items() if _STANDALONE.fullmatch(name))
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as PowerShell reads it to the letter."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _fetch(target: Path, locks: Sequence[Path], python: str, machine: str) -> str:

@@ -92,6 +92,7 @@ def create_token(
                 "id": made.id,
                 "enrolment": made.string,
                 "install": lines.get("Linux", ""),
+                "install_windows": lines.get("Windows", ""),
                 "client": client,
                 "site": site,
                 "class": host_class,
@@ -104,7 +105,8 @@ def create_token(
     hosts = "one host" if max_uses == 1 else f"{max_uses} hosts"
     note(f"For {hosts} of {client} at {site}, good until {expires}:")
     for system, line in lines.items():
-        note(f"To install the agent on a {system} host and enrol it, run there:")
+        where = " in a PowerShell started as administrator" if system == "Windows" else ""
+        note(f"To install the agent on a {system} host and enrol it, run there{where}:")
         typer.echo(line)
     if lines:
         note("To enrol an agent that is installed: forewarn-agent enrol with this string:")

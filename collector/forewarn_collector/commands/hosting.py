@@ -1,4 +1,4 @@
-"""What hosts are installed from: `packages build` and `packages list`."""
+"""What hosts are installed from: `packages build`, `add` and `list`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +40,20 @@ def build(
     except wheelhouse.CannotBuild as trouble:
         fail(str(trouble), NOT_WELL)
     say(f"{folder} serves {lists} kinds of hosts; a running collector sees it after a restart")
+
+
+@packages.command("add")
+@tells_trouble
+def add(
+    build: Annotated[Path, typer.Argument(exists=True, help="As a release brings it.")],
+    folder: Folder = _HERE,
+) -> None:
+    """Offer a build of the agent that brings its own Python, as hosts with Windows need."""
+    try:
+        kind = wheelhouse.add(folder, build)
+    except wheelhouse.CannotBuild as trouble:
+        fail(str(trouble), NOT_WELL)
+    say(f"{folder} serves {kind}; a running collector sees it after a restart")
 
 
 @packages.command("list")

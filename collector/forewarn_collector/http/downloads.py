@@ -1,4 +1,4 @@
-"""What a new host fetches: the script that installs the agent, and the wheels it is made of.
+"""What a new host fetches: the script that installs the agent, and what it is made of.
 
 Open to anybody, because whoever asks has no identity yet; nothing here is secret.  What is served
 was listed when the collector started, and a request is looked up by its exact name: no path that
@@ -17,18 +17,25 @@ from forewarn_collector.packages import Offer
 
 AT_ONCE = 64
 _AGAIN_SECONDS = 5
+_NO_WINDOWS = "nothing is offered for Windows; see forewarn-collector packages add"
 _NONE = "this collector offers no packages; see forewarn-collector packages build"
 
 
 def download_routes(offer: Offer) -> list[Route]:
     """Return the routes that serve `offer`."""
-    script = offer.installer
+    script, windows_script = offer.installer, offer.windows_installer
     under_way = _UnderWay()
 
     async def installer(_request: Request) -> Response:
         if not offer:
             return refuse(404, _NONE)
         return Response(script, media_type="text/x-shellscript")
+
+    async def windows_installer(_request: Request) -> Response:
+        if not windows_script:
+            return refuse(404, _NO_WINDOWS)
+        # Bytes as they are: the line that fetches them names their hash.
+        return Response(windows_script, media_type="text/plain")
 
     async def package(request: Request) -> Response:
         path = offer.files.get(request.path_params["name"])
@@ -40,6 +47,7 @@ def download_routes(offer: Offer) -> list[Route]:
 
     return [
         Route("/install.sh", installer, methods=["GET"]),
+        Route("/install.ps1", windows_installer, methods=["GET"]),
         Route("/packages/{name}", package, methods=["GET"]),
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from forewarn_collector.http.downloads import download_routes
-from forewarn_collector.packages import Offer, read_list, read_offer
+from forewarn_collector.packages import Offer, add, read_list, read_offer
 
 WHEEL = "forewarn-0.1.0-py3-none-any.whl"
 LIST = "linux-x86_64-cp311.txt"
@@ -46,6 +46,17 @@ def test_list_wheel_and_script_are_served(folder: Path) -> None:
     assert get(offer, f"/packages/{WHEEL}").content == b"wheel"
     assert get(offer, f"/packages/{LIST}").text.endswith(f" 5 {WHEEL}\n")
     assert get(offer, "/install.sh").text.startswith("#!/bin/sh\n")
+
+
+def test_the_script_for_windows_is_there_once_a_build_is(folder: Path) -> None:
+    """And is served byte for byte, for its hash is in the line that fetches it."""
+    assert get(read_offer(folder), "/install.ps1").status_code == 404
+    build = folder.parent / "forewarn-agent-0.1.0-windows-x86_64.zip"
+    build.write_bytes(b"program")
+    add(folder, build)
+    offer = read_offer(folder)
+    assert get(offer, "/install.ps1").content == offer.windows_installer
+    assert get(offer, f"/packages/{build.name}").content == b"program"
 
 
 @pytest.mark.parametrize(
