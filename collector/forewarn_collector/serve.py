@@ -19,14 +19,24 @@ import uvloop
 from pydantic import JsonValue
 
 from forewarn_checks.base import FactValue
-from forewarn_collector import backup, certificates, clock, control, packages, service_manager
+from forewarn_collector import (
+    backup,
+    certificates,
+    clock,
+    control,
+    packages,
+    service_manager,
+    witnessing,
+)
 from forewarn_collector.api.app import operators_app
 from forewarn_collector.attending import ENOUGH_SECONDS, attend_all
 from forewarn_collector.background import Task, stop_all
+from forewarn_collector.calling import Caller
 from forewarn_collector.certificates import Files
 from forewarn_collector.config import CollectorConfig, ConfigError, split_address
 from forewarn_collector.control import ControlError
 from forewarn_collector.engine import Engine
+from forewarn_collector.gate import Gate
 from forewarn_collector.http.agents import AgentSide, agents_app
 from forewarn_collector.http.server import CannotListen, Listener, Servers, bind
 from forewarn_collector.ingest import Ingest, Room
@@ -43,6 +53,7 @@ from forewarn_collector.instance import (
 )
 from forewarn_collector.maintaining import Maintainer
 from forewarn_collector.outbox import Courier
+from forewarn_collector.pages import view
 from forewarn_collector.results import result_keeper
 from forewarn_collector.samples.duck import DuckSampleStore
 from forewarn_collector.state import alerts, audit
@@ -53,6 +64,7 @@ JUDGE_EVERY = timedelta(seconds=5)
 DELIVER_EVERY = timedelta(seconds=1)
 ATTEND_EVERY = timedelta(seconds=10)
 MAINTAIN_EVERY = timedelta(seconds=5)
+STANDING_EVERY = timedelta(seconds=5)
 SEAL_EVERY = timedelta(minutes=5)
 COMPACT_EVERY = timedelta(hours=1)
 RENEW_EVERY = timedelta(hours=12)
@@ -73,6 +85,7 @@ class Line:
     files: Files
     tls: ssl.SSLContext
     seen: Mapping[Path, tuple[int, int]]
+    showing: witnessing.Showing
     tasks: Sequence[Task] = ()
 
     # -- settings --------------------------------------------------------------------------------
@@ -93,6 +106,9 @@ class Line:
         for name in ("agents", "operators", "url"):
             if getattr(before, name) != getattr(settings.config, name):
                 log.warning("takes effect after a restart", setting=name)
+        with self.collector.database.write() as connection:
+            now = self.collector.now()
+            audit.record(connection, now, "collector", "settings.reload")
         log.info("settings taken over", destinations=len(settings.config.destinations))
         return ""
 
@@ -236,6 +252,7 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
             files=files,
             tls=certificates.server_context(files),
             seen=_stamps(directory),
+            showing=witnessing.Showing(database, directory),
         )
         _warn(settings)
         engine.start(now())
@@ -259,24 +276,27 @@ def _tasks(line: Line, store: DuckSampleStore) -> list[Task]:
         if gone:
             log.info("old readings forgotten", files=gone)
 
-    def attend() -> None:
-        attend_all(
-            line.collector.database, now(), line.collector.telling, enough_seconds=ENOUGH_SECONDS
-        )
+    def attend() -> bool:
+        database, telling = line.collector.database, line.collector.telling
+        return attend_all(database, now(), telling, enough_seconds=ENOUGH_SECONDS).left
 
     maintainer = Maintainer(line.collector.database, store, line.collector.hosts)
 
     def maintain() -> None:
         maintainer.turn(line.collector.book, line.collector.telling, now())
 
+    caller = Caller(line.collector.database)
+
     return [
         Task("judge", JUDGE_EVERY, lambda: _discard(line.engine.pass_(now())), last_turn=True),
         Task("deliver", DELIVER_EVERY, lambda: _discard(line.courier.deliver_due(now()))),
         Task("attend", ATTEND_EVERY, attend),
         Task("maintain", MAINTAIN_EVERY, maintain),
+        Task("call", STANDING_EVERY, lambda: caller.turn(now())),
         Task("seal", SEAL_EVERY, lambda: _discard(store.seal())),
         Task("compact", COMPACT_EVERY, forget),
         Task("renew", RENEW_EVERY, line.renew),
+        Task("witness", witnessing.EVERY, line.showing.look),
         Task("watch", WATCH_EVERY, line.watch),
     ]
 
@@ -292,6 +312,7 @@ async def _listen(line: Line, servers: Servers, ready: Callable[[], None]) -> No
         await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
         if up.is_set():
             ready()
+            loop.run_in_executor(None, view.warm)
         waiting.cancel()
         pinging = asyncio.create_task(service_manager.ping_while(lambda: _all_turn(line)))
         try:
@@ -319,6 +340,8 @@ def _side(line: Line) -> AgentSide:
         now=collector.now,
         offer=packages.read_offer(packages.default_folder()),
         settings=lambda host: collector.live.settings.agents.document(host),
+        checkpoint=line.showing.newest,
+        gate=Gate(lambda: collector.book.groups, lambda: collector.telling.policies),
     )
 
 

@@ -25,6 +25,7 @@ from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
 from forewarn_collector.agent_config import AgentSettings, Document
 from forewarn_collector.enrolment import Refused, enrol, parse_request
+from forewarn_collector.gate import Gate
 from forewarn_collector.http.arrivals import Arrivals, Failures
 from forewarn_collector.http.downloads import download_routes
 from forewarn_collector.http.limits import BODY_BYTES, is_odd, refuse
@@ -74,6 +75,8 @@ class AgentSide:
     now: Callable[[], datetime]
     offer: Offer = field(default_factory=Offer)
     settings: Callable[[KnownHost], Document] = AgentSettings({}, {}).document
+    checkpoint: Callable[[], str] = str
+    gate: Gate = field(default_factory=Gate)
 
 
 class _Routes:
@@ -84,7 +87,7 @@ class _Routes:
         self._in_flight = 0
         self._heavy = asyncio.Semaphore(2)
         self._board = Board(side.database, side.now)
-        self._counter = Counter(side.database, self._board, side.now)
+        self._counter = Counter(side.database, self._board, side.gate, side.now)
 
     # -- enrolment -------------------------------------------------------------------------------
 
@@ -170,7 +173,7 @@ class _Routes:
             raise _stop(400, "ask with ?wait=SECONDS and without a body")
         if pause := self._arrivals.wait_seconds(host.id, ORDERS_STREAM, self._side.now()):
             raise _stop(429, "this host asks too often", after=math.ceil(pause))
-        return JSONResponse(await self._counter.serve(host.id, wait))
+        return JSONResponse(await self._counter.serve(host, wait))
 
     # -- settings --------------------------------------------------------------------------------
 
@@ -226,7 +229,12 @@ class _Routes:
 
     def _told(self, receipt: Receipt, host: KnownHost) -> Response:
         version, waits = self._side.settings(host).version, self._board.waits(host.id)
-        told = replace(receipt, config_version=version, orders_waiting=waits)
+        told = replace(
+            receipt,
+            config_version=version,
+            orders_waiting=waits,
+            audit_checkpoint=self._side.checkpoint(),
+        )
         return JSONResponse(to_json(told))
 
     def _marks(self, batch: Batch, host: KnownHost) -> Receipt:
