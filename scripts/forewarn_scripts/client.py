@@ -3,6 +3,7 @@
 AskError            the collector gave no answer that helps; its text is for people
   NotReached        nobody answered, or not the collector that is trusted
   NotAllowed        the key has ended, or its role does not reach
+    NeedsCode       a code of one's authenticator has to come along
   NotFound          no such thing, or not for this person
   Conflict          the thing is not in a state that allows it
   BadRequest        what was asked makes no sense to the collector
@@ -23,6 +24,7 @@ from forewarn_scripts.credentials import Credentials, trusting
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _CA_BYTES = 64 * 1024
+_FACTOR = "Forewarn-Second-Factor"
 
 A = TypeVar("A", bound=Answer)
 Params = Mapping[str, str | int]
@@ -38,6 +40,10 @@ class NotReached(AskError):
 
 class NotAllowed(AskError):
     """The key has ended, or its role does not reach."""
+
+
+class NeedsCode(NotAllowed):
+    """A code of one's authenticator has to come along."""
 
 
 class NotFound(AskError):
@@ -104,13 +110,17 @@ class Collector:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("POST", path, json=body or None)
 
+    def post_with_code(self, path: str, code: str, **body: JsonValue) -> bytes:
+        """Send a change that needs a second factor.  Raises AskError."""
+        return self._ask("POST", path, json=body or None, code=code)
+
     def patch(self, path: str, body: Mapping[str, JsonValue]) -> bytes:
         """Send a change and return what it led to.  Raises AskError."""
         return self._ask("PATCH", path, json=body)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, code: str = "") -> None:
         """Take something away.  Raises AskError."""
-        self._ask("DELETE", path)
+        self._ask("DELETE", path, code=code)
 
     def _ask(
         self,
@@ -120,14 +130,18 @@ class Collector:
         params: Params | None = None,
         json: Mapping[str, JsonValue] | None = None,
         prefix: str = "/api/v1",
+        code: str = "",
     ) -> bytes:
+        address, sent = f"{prefix}{path}", {_FACTOR: code} if code else {}
         try:
-            answer = self._http.request(method, f"{prefix}{path}", params=params, json=json)
+            answer = self._http.request(method, address, params=params, json=json, headers=sent)
         except httpx.HTTPError as failure:
             raise _not_reached(self._url, failure) from None
         if answer.is_success:
             return answer.content
         kind = _KINDS.get(answer.status_code, AskError)
+        if answer.headers.get(_FACTOR) == "code":
+            kind = NeedsCode
         raise kind(_told(answer, self._url))
 
 

@@ -166,7 +166,7 @@ class Order(Work):
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):  # what is not found is a KeyError
         raise ValueError("no such time zone") from None
     return name
 

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,27 +17,33 @@ from rich.table import Table
 from rich.text import Text
 
 from forewarn_checks.base.durations import parse_duration
-from forewarn_scripts import credentials, script_commands, signing_desk, to_run
+from forewarn_scripts import (
+    account_commands,
+    script_commands,
+    signing,
+    signing_desk,
+    standing_commands,
+    to_run,
+)
 from forewarn_scripts.answers import (
     Kept,
     OrderLine,
     OrderList,
     OrderWhole,
     ResultList,
-    TargetLine,
-    TargetPage,
 )
+from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import Collector, read
-from forewarn_scripts.envelope import Envelope
-from forewarn_scripts.exits import NOT_WELL, TROUBLE, WRONG_USE
+from forewarn_scripts.exits import NOT_WELL, WRONG_USE
 from forewarn_scripts.keys import (
     BadKey,
     read_public,
 )
 from forewarn_scripts.library import LibraryScript
-from forewarn_scripts.order import Document, Ended, Order, Result
+from forewarn_scripts.order import Ended, Result, Work
 from forewarn_scripts.own_key import KeyFile, PassphraseStdin, keys_app, open_own
 from forewarn_scripts.shown import plain
+from forewarn_scripts.signing import Yes
 from forewarn_scripts.signing_desk import NotTrue
 from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble, working
 from forewarn_scripts.to_run import Wishes
@@ -47,15 +52,17 @@ _MOST_PAGES = 4
 _LOOK_SECONDS = 1.0
 _DONE = (Ended.DONE, Ended.REVOKED)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Sign without being asked.")]
 
 
 def add(app: typer.Typer) -> None:
     """Add the subcommands."""
     app.add_typer(keys_app, name="keys")
     app.add_typer(script_commands.app, name="scripts")
+    app.add_typer(standing_commands.app, name="standing")
+    app.add_typer(account_commands.app, name="account")
+    standing_commands.app.command("revoke")(revoke)
+    standing_commands.app.command("results")(results)
     for name, command in (
         ("run", run),
         ("orders", orders),
@@ -108,8 +115,8 @@ def run(
         )
     except ValueError as bad:
         fail(f"no order: {bad}", WRONG_USE)
-    with _collector() as collector:
-        collector_id, targets = _targets(collector, on)
+    with here() as collector:
+        collector_id, targets = signing.targets(collector, on)
         if not targets:
             fail(f"no host is picked by {on!r}", WRONG_USE)
         try:
@@ -118,15 +125,16 @@ def run(
             order = signing_desk.order_for(wanted, targets, collector_id, datetime.now(UTC))
         except (OSError, ValueError) as bad:
             fail(f"no order: {bad}", WRONG_USE)
-        _show_before_signing(order, targets)
+        signing.show_before_signing(order, targets)
         if isinstance(picked, LibraryScript):
             note(f"risk    {picked.manifest.risk}: {picked.manifest.help}")
-        _confirm(f"Sign this for {len(targets)} hosts?", yes=yes)
-        envelope = _signed(order, key, stdin=passphrase_stdin)
-        signing_desk.remember(_known_hosts(), targets)
+        signing.confirm(f"Sign this for {len(targets)} hosts?", yes=yes)
+        envelope = signing.signed(order, key, stdin=passphrase_stdin)
+        signing_desk.remember(signing.known_hosts(), targets)
         body = base64.b64encode(wanted.script).decode()
         collector.post("/scripts", client=order.client, name=picked.name[:100], body=body)
-        sent = collector.post(
+        sent = signing.send(
+            collector,
             "/orders",
             envelope=envelope.to_bytes().decode(),
             needs=needs,
@@ -146,7 +154,7 @@ def run(
 @tells_trouble
 def orders(as_json: AsJson = False) -> None:
     """List orders, newest first."""
-    with _collector() as collector:
+    with here() as collector:
         body = collector.get("/orders")
     if as_json:
         print_json(json.loads(body))
@@ -172,14 +180,15 @@ def approve(
     yes: Yes = False,
 ) -> None:
     """Look at an order somebody signed and add your signature (role approver)."""
-    with _collector() as collector:
-        whole, envelope, order, script = _checked(collector, order_id)
+    with here() as collector:
+        whole, envelope, order, script = signing.checked(collector, order_id)
         names = {one.fingerprint: one.name for one in whole.targets}
-        _show_order(order, names)
+        signing.show_order(order, names)
         _show_script(collector, order, script)
-        _confirm(f"Add your signature for {len(order.targets)} hosts?", yes=yes)
+        signing.confirm(f"Add your signature for {len(order.targets)} hosts?", yes=yes)
         signed = envelope.signed_by(open_own(key, stdin=passphrase_stdin))
-        collector.post(f"/orders/{order_id}/approve", envelope=signed.to_bytes().decode())
+        text = signed.to_bytes().decode()
+        signing.send(collector, f"/orders/{order_id}/approve", envelope=text)
         note(f"order {order_id}: {len(signed.signatures)} of {whole.order.needs} signatures")
 
 
@@ -191,10 +200,10 @@ def revoke(
     passphrase_stdin: PassphraseStdin = False,
 ) -> None:
     """Make every host refuse an order that has not begun there: one signature is enough."""
-    with _collector() as collector:
-        _, _, order, _ = _checked(collector, order_id)
+    with here() as collector:
+        _, _, order, _ = signing.checked(collector, order_id)
         stop = signing_desk.revocation_for(order, datetime.now(UTC), reason)
-        envelope = _signed(stop, key, stdin=passphrase_stdin)
+        envelope = signing.signed(stop, key, stdin=passphrase_stdin)
         collector.post(f"/orders/{order_id}/cancel")
         collector.post("/orders", envelope=envelope.to_bytes().decode())
         note(f"order {order_id} is handed out no more; hosts learn of it as they ask")
@@ -206,63 +215,14 @@ def results(order_id: OrderId, as_json: AsJson = False) -> None:
 
     Exit code 6: not well on every host that answered, or an answer is forged.
     """
-    with _collector() as collector:
+    with here() as collector:
         _tell_results(collector, order_id, as_json=as_json, all_must_answer=False)
 
 
 # -- parts ---------------------------------------------------------------------------------------
 
 
-def _collector() -> Collector:
-    return Collector(credentials.load(credentials.place()))
-
-
-def _targets(collector: Collector, select: str) -> tuple[str, list[TargetLine]]:
-    found: list[TargetLine] = []
-    with working("asking which hosts are meant"):
-        page = read(TargetPage, collector.get("/targets", select=select))
-        found += page.targets
-        for _ in range(_MOST_PAGES):
-            if page.next is None:
-                break
-            page = read(TargetPage, collector.get("/targets", select=select, cursor=page.next))
-            found += page.targets
-    return page.collector, found
-
-
-def _show_before_signing(order: Order, targets: list[TargetLine]) -> None:
-    """Show what is about to be signed.  Ends the command when a known host has another key."""
-    try:
-        new, suspicious = signing_desk.unfamiliar(_known_hosts(), targets)
-    except ValueError as bad:
-        fail(str(bad), TROUBLE)
-    _show_order(order, {target.fingerprint: target.name for target in targets})
-    if suspicious:
-        for one in suspicious:
-            note(f"  {one}")
-        fail(
-            "these hosts have other keys than before; if they were enrolled anew, take their lines"
-            f" out of {_known_hosts()}",
-            NOT_WELL,
-        )
-    if new:
-        note(f"{len(new)} of these hosts you never signed for before")
-
-
-def _show_order(order: Order, names: Mapping[str, str]) -> None:
-    command = " ".join(
-        (order.interpreter, f"<{order.script_sha256[:16]}…>", *map(repr, order.argv))
-    )
-    note(f"runs    {command}")
-    note(f"as      {order.run_as}, for {order.timeout_seconds} s at most")
-    note(f"begins  {order.not_before} to {order.not_after}")
-    note(f"reason  {order.reason}")
-    note(f"client  {order.client}, {len(order.targets)} hosts:")
-    for fingerprint in order.targets:
-        note(f"  {names.get(fingerprint, '(no host of this key)')}  {fingerprint[:23]}…")
-
-
-def _show_script(collector: Collector, order: Order, script: bytes) -> None:
+def _show_script(collector: Collector, order: Work, script: bytes) -> None:
     """Show a script, or its difference to the one run before for the same reason."""
     text = script.decode("utf-8", "replace").splitlines()
     for line in _earlier(collector, order):
@@ -277,24 +237,14 @@ def _show_script(collector: Collector, order: Order, script: bytes) -> None:
         note(f"  {written}")
 
 
-def _earlier(collector: Collector, order: Order) -> list[OrderLine]:
+def _earlier(collector: Collector, order: Work) -> list[OrderLine]:
     """Return the last other order for the same reason, in a list of one, or nothing."""
     found = read(OrderList, collector.get("/orders")).orders
     alike = [one for one in found if one.id != order.id and one.reason == order.reason]
     return [one for one in alike if one.script_sha256][:1]
 
 
-def _checked(collector: Collector, order_id: str) -> tuple[OrderWhole, Envelope, Order, bytes]:
-    whole = read(OrderWhole, collector.get(f"/orders/{order_id}"))
-    try:
-        script = signing_desk.decoded_script(whole.script)
-        envelope, order = signing_desk.checked_order(whole.envelope, order_id, script)
-    except NotTrue as lie:
-        fail(str(lie), NOT_WELL)
-    return whole, envelope, order, script
-
-
-def _follow(collector: Collector, order: Order) -> None:
+def _follow(collector: Collector, order: Work) -> None:
     """Wait until every host answered, or the order's time is over."""
     with working("waiting for hosts") as tell:
         while datetime.now(UTC) < order.ends:
@@ -313,7 +263,7 @@ def _follow(collector: Collector, order: Order) -> None:
 def _tell_results(
     collector: Collector, order_id: str, *, as_json: bool, all_must_answer: bool
 ) -> None:
-    whole, _, order, _ = _checked(collector, order_id)
+    whole, _, order, _ = signing.checked(collector, order_id)
     told = read(ResultList, collector.get(f"/orders/{order_id}/results")).results
     public = {one.fingerprint: _public(one.public_key) for one in whole.targets}
     names = {one.fingerprint: one.name for one in whole.targets}
@@ -341,7 +291,8 @@ def _print_results(found: list[Result], names: Mapping[str, str]) -> None:
     for one in found:
         code = "" if one.exit_code is None else f", exit code {one.exit_code}"
         reason = f": {plain(one.reason)}" if one.reason else ""
-        print_out(Text(f"{plain(names[one.host])}  {one.ended}{code}{reason}"))
+        which = f"  {plain(one.occurrence)}" if one.occurrence else ""
+        print_out(Text(f"{plain(names[one.host])}{which}  {one.ended}{code}{reason}"))
         for line in one.output.splitlines():
             print_out(Text(f"  {plain(line)}"))
 
@@ -351,20 +302,6 @@ def _public(text: str) -> bytes:
         return read_public(text)
     except BadKey:
         return b""
-
-
-def _signed(document: Document, key: Path | None, *, stdin: bool) -> Envelope:
-    envelope = Envelope(document.KIND, document.to_bytes())
-    return envelope.signed_by(open_own(key, stdin=stdin))
-
-
-def _known_hosts() -> Path:
-    return credentials.place().with_name("known_hosts.json")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        fail("nothing was signed", WRONG_USE)
 
 
 def _table(*columns: str) -> Table:

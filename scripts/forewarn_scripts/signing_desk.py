@@ -15,14 +15,20 @@ from pathlib import Path
 
 from forewarn_scripts import envelope as dsse
 from forewarn_scripts.answers import TargetLine
-from forewarn_scripts.envelope import ORDER, RESULT, BadEnvelope, Envelope
+from forewarn_scripts.envelope import RESULT, STANDING_ORDER, BadEnvelope, Envelope
 from forewarn_scripts.order import (
     BadDocument,
+    Calendar,
+    Ended,
     Order,
     Result,
     Revocation,
+    StandingOrder,
+    Within,
+    Work,
     parse,
     script_hash,
+    triggered_by,
     write_moment,
 )
 
@@ -60,29 +66,63 @@ def order_for(
 
     Raises ValueError, which pydantic's own is, when a part of it is not taken.
     """
+    return Order.model_validate(_work(wanted, targets, collector, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """When a standing order runs: by a calendar or for a rule, how often a day, within what."""
+
+    max_runs_a_day: int
+    within: Within
+    calendar: Calendar | None
+    trigger: str | None
+
+
+def standing_for(
+    wanted: Wanted, when: Standing, targets: Sequence[TargetLine], collector: str, now: datetime
+) -> StandingOrder:
+    """Return the standing order that runs it on these hosts, all of one client.
+
+    Raises ValueError when a part of it is not taken.
+    """
+    return StandingOrder.model_validate(
+        _work(wanted, targets, collector, now)
+        | {
+            "max_runs_a_day": when.max_runs_a_day,
+            "within": when.within,
+            "calendar": when.calendar,
+            "trigger": when.trigger,
+        }
+    )
+
+
+def _work(
+    wanted: Wanted, targets: Sequence[TargetLine], collector: str, now: datetime
+) -> dict[str, object]:
     clients = sorted({target.client for target in targets})
     if len(clients) != 1:
         raise ValueError(f"an order is for one client; these hosts are of {', '.join(clients)}")
     prints = tuple(sorted({target.fingerprint for target in targets}))
-    return Order(
-        id=new_id(now),
-        client=clients[0],
-        collector=collector,
-        script_sha256=script_hash(wanted.script),
-        interpreter=wanted.interpreter,
-        argv=wanted.argv,
-        targets=prints,
-        max_hosts=len(prints),
-        not_before=write_moment(now),
-        not_after=write_moment(now + wanted.valid_for),
-        reason=wanted.reason,
-        run_as=wanted.run_as,
-        timeout_seconds=int(wanted.timeout.total_seconds()),
-        keyring_version=wanted.keyring_version,
-    )
+    return {
+        "id": new_id(now),
+        "client": clients[0],
+        "collector": collector,
+        "script_sha256": script_hash(wanted.script),
+        "interpreter": wanted.interpreter,
+        "argv": wanted.argv,
+        "targets": prints,
+        "max_hosts": len(prints),
+        "not_before": write_moment(now),
+        "not_after": write_moment(now + wanted.valid_for),
+        "reason": wanted.reason,
+        "run_as": wanted.run_as,
+        "timeout_seconds": int(wanted.timeout.total_seconds()),
+        "keyring_version": wanted.keyring_version,
+    }
 
 
-def revocation_for(order: Order, now: datetime, reason: str) -> Revocation:
+def revocation_for(order: Work, now: datetime, reason: str) -> Revocation:
     """Return what makes every host of this client refuse the order."""
     return Revocation(
         id=new_id(now),
@@ -94,24 +134,25 @@ def revocation_for(order: Order, now: datetime, reason: str) -> Revocation:
     )
 
 
-def checked_order(text: str, order_id: str, script: bytes) -> tuple[Envelope, Order]:
-    """Return an order that a collector shows, made sure that all parts belong together.
+def checked_order(text: str, order_id: str, script: bytes) -> tuple[Envelope, Work]:
+    """Return an order, single or standing, that a collector shows; all its parts belong together.
 
     Raises NotTrue.
     """
     try:
         envelope = dsse.parse(text.encode())
-        order = parse(Order, envelope.payload)
+        standing = envelope.payload_type == STANDING_ORDER
+        order: Work = parse(StandingOrder if standing else Order, envelope.payload)
     except (BadEnvelope, BadDocument) as bad:
         raise NotTrue(f"the collector shows no order: {bad}") from None
-    if envelope.payload_type != ORDER or order.id != order_id:
+    if envelope.payload_type != order.KIND or order.id != order_id:
         raise NotTrue("the collector shows another document than the one asked for")
     if script_hash(script) != order.script_sha256:
         raise NotTrue("the script the collector shows is not the one the order names")
     return envelope, order
 
 
-def checked_result(text: str, order: Order, public_keys: Mapping[str, bytes]) -> Result:
+def checked_result(text: str, order: Work, public_keys: Mapping[str, bytes]) -> Result:
     """Return a host's result once it is certain that one of the order's own targets signed it.
 
     `public_keys` are hosts' keys by fingerprint, as the collector tells them: a key that does not
@@ -129,7 +170,18 @@ def checked_result(text: str, order: Order, public_keys: Mapping[str, bytes]) ->
         raise NotTrue("of another order")
     if result.script_sha256 not in ("", order.script_sha256):
         raise NotTrue("of another script")
+    if result.ended is not Ended.REFUSED and not _may_be_of(order, result.occurrence):
+        raise NotTrue("of an occurrence the order does not have")
     return result
+
+
+def _may_be_of(order: Work, occurrence: str) -> bool:
+    if not isinstance(order, StandingOrder):
+        return not occurrence
+    if order.trigger is not None:
+        named = triggered_by(occurrence)
+        return named is not None and named[0] == order.trigger
+    return bool(occurrence)
 
 
 def decoded_script(text: str) -> bytes:
