@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from forewarn_collector.state.attending import Attended, attend, waiting
@@ -27,7 +28,8 @@ def attend_all(
 ) -> Attended:
     """Tell of warnings and breaches, and move on what time moves on; return what it came to.
 
-    No more is begun after `enough_seconds`: those longest due come first, so none is left for good.
+    No more is begun after `enough_seconds`: those longest due come first, so none is left for good,
+    and `left` says that there are more.
     """
     done, began = Attended(), elapsed()
     while elapsed() - began < enough_seconds:
@@ -39,4 +41,4 @@ def attend_all(
         done += once
         if once.tickets < AT_ONCE:
             return done
-    return done
+    return replace(done, left=True)

@@ -11,6 +11,7 @@ import structlog
 log = structlog.get_logger("forewarn.background")
 
 _PATIENCE = 30.0  # how long the end of one turn is waited for
+_BREATH = 0.2  # what others have of the database before a turn that had more to do goes on
 
 
 @dataclass(slots=True)
@@ -18,12 +19,13 @@ class Task:
     """Something to do every so often.
 
     A turn that fails is logged and the next one comes all the same: a full disk or a locked
-    database must not end judging or telling for good.
+    database must not end judging or telling for good.  One that says True had more to do, and
+    comes again at once.
     """
 
     name: str
     every: timedelta
-    turn: Callable[[], None]
+    turn: Callable[[], bool | None]
     last_turn: bool = False  # once more when stopping
     failures: int = 0
     longest_seconds: float = 0.0  # of all turns so far
@@ -50,20 +52,21 @@ class Task:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._once()
-            self._stop.wait(self.every.total_seconds())
+            has_more = self._once()
+            self._stop.wait(_BREATH if has_more else self.every.total_seconds())
         if self.last_turn:
             self._once()
 
-    def _once(self) -> None:
-        began = time.perf_counter()
+    def _once(self) -> bool:
+        began, has_more = time.perf_counter(), False
         try:
-            self.turn()
+            has_more = bool(self.turn())
         # Whatever it was: the thread is the only one that does this work, see the class.
         except Exception as trouble:
             self.failures += 1
             log.exception("turn failed", task=self.name, trouble=repr(trouble)[:300])
         self.longest_seconds = max(self.longest_seconds, time.perf_counter() - began)
+        return has_more
 
 
 def stop_all(tasks: Sequence[Task]) -> None:

@@ -55,3 +55,22 @@ def test_stopping_interrupts_the_pause_and_not_the_turn() -> None:
     go.set()
     task.wait()
     assert ended.is_set()
+
+
+def test_a_turn_that_had_more_to_do_comes_again_at_once() -> None:
+    """A backlog is worked off without the pause between two turns; then the pause returns."""
+    turns: list[int] = []
+    worked_off = threading.Event()
+
+    def turn() -> bool:
+        turns.append(len(turns))
+        if len(turns) == 3:
+            worked_off.set()
+        return len(turns) < 3
+
+    task = Task("test", timedelta(hours=1), turn)
+    task.start()
+    assert worked_off.wait(10)
+    task.ask_to_stop()
+    task.wait()
+    assert turns == [0, 1, 2]

@@ -128,6 +128,13 @@ def link(path: str, query: Mapping[str, str | None] | None = None, **more: str |
     return f"{path}?{urlencode(wanted)}" if wanted else path
 
 
+def warm() -> None:
+    """Compile every template, so that the first who asks for a page need not wait for it."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(

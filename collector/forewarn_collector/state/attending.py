@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from forewarn_collector.sla.clocks import Mark, MarkKind, read_marks
 from forewarn_collector.state import duty, outbox, promises
-from forewarn_collector.state.closing import close
+from forewarn_collector.state.closing import close_all
 from forewarn_collector.state.history import (
     ACTOR,
     Event,
@@ -37,11 +37,15 @@ from forewarn_collector.tickets import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attended:
-    """What one look came to: tickets looked at, marks told, and tickets moved on by their age."""
+    """What one look came to: tickets looked at, marks told, and tickets moved on by their age.
+
+    `left` says that more were due than there was time for.
+    """
 
     tickets: int = 0
     marks: int = 0
     moved: int = 0
+    left: bool = False
 
     def __add__(self, other: "Attended") -> "Attended":
         """Return the sum."""
@@ -49,6 +53,7 @@ class Attended:
             tickets=self.tickets + other.tickets,
             marks=self.marks + other.marks,
             moved=self.moved + other.moved,
+            left=self.left or other.left,
         )
 
 
@@ -75,7 +80,7 @@ def attend(
     # What one client's bad day makes due comes by the thousand: written and told in bulk.
     record_all(connection, happened, actor=ACTOR, now=now)
     change_all(connection, changed)
-    moved = {row["id"] for row in rows if _move(connection, row, now, telling)}
+    moved = _move(connection, rows, now, telling)
     idle = [row for row in rows if row["id"] not in changed and row["id"] not in moved]
     change_all(connection, {row["id"]: _later(connection, row, histories, now) for row in idle})
     told = [ticket_id for ticket_id in changed if ticket_id not in moved]
@@ -160,22 +165,35 @@ def _event(connection: Connection, row: dict[str, Any], mark: Mark, telling: Tel
 # -- what time moves on --------------------------------------------------------------------------
 
 
-def _move(connection: Connection, before: RowMapping, now: datetime, telling: Telling) -> bool:
-    """Reopen what was resolved and fires on, and close what has been over for long."""
-    until = deadline(before)
-    if until is None or until > now or before["state"] not in OPEN_STATES:
-        return False
-    ticket_id = before["id"]
-    row = connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one()
-    if row["state"] == TicketState.RESOLVED and row["condition"] != "cleared":
-        state = TicketState.ASSIGNED if row["assignee"] else TicketState.NEW
-        data = {"because": "still firing half an hour after it was resolved"}
-        sets: dict[str, str | None] = {"state": state, "waiting_for": None}
-        again = event("reopened", data, sets=sets, resolved_at=None)
-        happen(connection, row, again, actor=ACTOR, now=now)
-        # As an opening: where it was resolved in another system it must be opened again.
-        outbox.tell(connection, ticket_id, Kind.OPENED, now=now, telling=telling)
-        return True
-    data = {"because": "cleared a day ago"}
-    close(connection, row, "closed", data, actor=ACTOR, now=now, telling=telling)
-    return True
+def _move(
+    connection: Connection, looked: Sequence[RowMapping], now: datetime, telling: Telling
+) -> set[str]:
+    """Reopen what was resolved and fires on, close what is over for long; return their ids."""
+    late = [row["id"] for row in looked if _is_late(row, now)]
+    if not late:
+        return set()
+    closing = []
+    # Marks have changed some of them since.
+    query = select(tickets).where(tickets.c.id.in_(late)).order_by(tickets.c.number)
+    for row in connection.execute(query).mappings().all():
+        if row["state"] == TicketState.RESOLVED and row["condition"] != "cleared":
+            _reopen(connection, row, now, telling)
+        else:
+            closing.append((row, {"because": "cleared a day ago"}))
+    close_all(connection, closing, actor=ACTOR, now=now, telling=telling)
+    return set(late)
+
+
+def _is_late(row: RowMapping, now: datetime) -> bool:
+    until = deadline(row)
+    return until is not None and until <= now and row["state"] in OPEN_STATES
+
+
+def _reopen(connection: Connection, row: RowMapping, now: datetime, telling: Telling) -> None:
+    state = TicketState.ASSIGNED if row["assignee"] else TicketState.NEW
+    data = {"because": "still firing half an hour after it was resolved"}
+    sets: dict[str, str | None] = {"state": state, "waiting_for": None}
+    again = event("reopened", data, sets=sets, resolved_at=None)
+    happen(connection, row, again, actor=ACTOR, now=now)
+    # As an opening: where it was resolved in another system it must be opened again.
+    outbox.tell(connection, row["id"], Kind.OPENED, now=now, telling=telling)

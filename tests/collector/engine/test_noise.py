@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from tests.collector.engine.crowd import check_whole, crowd, fail, standing
@@ -14,6 +15,13 @@ from forewarn_collector.state.by_hand import Call
 from forewarn_collector.state.hosts import place
 from forewarn_collector.state.tables import ticket_links
 from forewarn_collector.state.tickets import TicketState
+
+
+def finish(line: Line, number: int) -> None:
+    """Let somebody say that a ticket is done."""
+    said: dict[str, Any] = {"actor": "ann", "now": line.at, "telling": line.telling}
+    with line.database.write() as connection:
+        work.resolve(connection, number, text="done", clients=None, **said)
 
 
 def compact(value: object) -> bytes:
@@ -220,9 +228,7 @@ def test_calls_of_people_use_up_nothing_though_they_were_closed_within_the_hour(
             for _ in range(2):
                 by_hand.report(connection, call, actor="ann", now=line.at, telling=line.telling)
         for number in (1, 2):
-            with line.database.write() as connection:
-                said = {"actor": "ann", "now": line.at, "telling": line.telling}
-                work.resolve(connection, number, text="done", clients=None, **said)
+            finish(line, number)
         line.hold(0.95, 15, host=101)
         assert standing(line)[-1][0] is None
 

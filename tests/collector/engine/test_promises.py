@@ -395,7 +395,10 @@ def test_a_pass_that_took_long_leaves_the_rest_to_the_next(firing: Line) -> None
         firing.database, later, firing.telling, enough_seconds=1.0, elapsed=lambda: next(spent)
     )
     assert none.tickets == 0
-    assert attend_all(firing.database, later, firing.telling).marks > 0
+    assert none.left, "the next pass is to come at once"
+    rest = attend_all(firing.database, later, firing.telling)
+    assert rest.marks > 0
+    assert not rest.left
 
 
 def test_a_ticket_with_nothing_to_be_done_is_not_due_for_ever(firing: Line) -> None:

@@ -37,12 +37,12 @@ def postgresql() -> Iterator[str]:
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
         runs |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
     data = home / "data"
-    make = [folder / "initdb", "-D", data, "-U", "forewarn", "-A", "trust", "-E", "UTF8"]
+    make = [str(folder / "initdb"), "-D", str(data), "-U", "forewarn", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*make, "--locale=C.UTF-8", "--no-sync"], **runs)
     settings = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=100"
-    control = [folder / "pg_ctl", "-D", data, "-w"]
+    control = [str(folder / "pg_ctl"), "-D", str(data), "-w"]
     try:
-        subprocess.run([*control, "-l", home / "log", "-o", settings, "start"], **runs)
+        subprocess.run([*control, "-l", str(home / "log"), "-o", settings, "start"], **runs)
         try:
             yield f"postgresql+psycopg://forewarn@/{{}}?host={home}"
         finally:

@@ -18,11 +18,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select
 from tests.collector.engine.crowd import check_whole, crowd, fail, standing
 from tests.collector.engine.line import Line, new_line
+from tests.collector.engine.test_tickets import act
 from tests.collector.state.open_state import SERVER, open_state
 from tests.collector.state.server import postgresql
 
 from forewarn_collector.attending import attend_all
-from forewarn_collector.state import outbox, reports, work
+from forewarn_collector.state import outbox, reports
 from forewarn_collector.state.migrations import alembic_config, revision, steps
 from forewarn_collector.state.tables import metadata
 
@@ -64,11 +65,9 @@ def test_the_steps_make_the_tables_of_today(tmp_path: Path) -> None:
 def test_a_ticket_opens_is_worked_on_reopens_and_closes_with_its_report(line: Line) -> None:
     """Each change is told, in order; the reports follow each other."""
     line.hold(0.95, 15)
-    with line.database.write() as connection:
-        said = {"actor": "ann", "now": line.at, "clients": None, "telling": line.telling}
-        work.acknowledge(connection, 1, **said)
-        work.spend(connection, 1, minutes=20, **said)
-        work.resolve(connection, 1, text="freed some room", **said)
+    act(line, "acknowledge")
+    act(line, "spend", minutes=20)
+    act(line, "resolve", text="freed some room")
     line.wait(minutes=31)
     attend_all(line.database, line.at, line.telling)
     assert line.tickets()[0].state == "assigned"
