@@ -32,6 +32,10 @@ NOT_SIMULATED = (
     "what people did (acknowledged, silenced, repaired), maintenance windows, and what was told to "
     "others; readings older than the retention; growth of counters before --from"
 )
+UNHEARD = (
+    "silence (HostSilent, SiteSilent): a file of series does not say when hosts were heard; "
+    "--silence takes its readings for all they sent"
+)
 _HOUR = timedelta(hours=1) // timedelta(microseconds=1)
 _WEEK = timedelta(days=7) / timedelta(microseconds=1)
 _LOOKED_BACK = timedelta(days=HISTORY_DAYS) // timedelta(microseconds=1)
@@ -43,7 +47,8 @@ class Source:
     """What is replayed: points in the order they were received, and whose they are.
 
     `batches` may be walked once.  `past` is what was read before: ground for forecasts, not
-    judged.  `downtimes` are when the collector was away.
+    judged.  `downtimes` are when the collector was away.  `hears` is False where nothing says when
+    hosts were heard: then no silence is judged.
     """
 
     hosts: Mapping[int, KnownHost]
@@ -51,6 +56,7 @@ class Source:
     batches: Iterable[Points]
     past: Iterable[Points] = ()
     downtimes: Sequence[tuple[int, int]] = ()
+    hears: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,11 @@ class Outcome:
     began: int
     ended: int
     ledger: Ledger = field(default_factory=Ledger)
+    hears: bool = True
 
     @property
     def host_weeks(self) -> float:
-        """How many weeks of how many hosts were replayed; at least one of one."""
+        """How many weeks of how many hosts were replayed, more than none."""
         return max(self.hosts * (self.ended - self.began) / _WEEK, 1e-9)
 
 
@@ -99,9 +106,14 @@ def looked_back(book: RuleBook) -> frozenset[str]:
 def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[int | Outcome]:
     """Judge it all; yield how far it is, in microseconds, and at last what came of it."""
     replay = Replay(
-        book, source.hosts, source.shapes, downtimes=list(source.downtimes), since=began
+        book,
+        source.hosts,
+        source.shapes,
+        downtimes=list(source.downtimes),
+        since=began,
+        hears=source.hears,
     )
-    listens = any(
+    listens = source.hears and any(
         isinstance(form.rule, Absence) for name in book.names() for form in book.variants(name)
     )
     for batch in source.past:
@@ -123,7 +135,10 @@ def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[i
     while listens and now + PASS <= ended:
         now += PASS
         replay.listen(now)
-    yield Outcome(book, replay.episodes, len(seen), points, began, max(ended, now), replay.ledger)
+    last = max(ended, now)
+    yield Outcome(
+        book, replay.episodes, len(seen), points, began, last, replay.ledger, source.hears
+    )
 
 
 def _passes(batch: Points) -> Iterator[Points]:
@@ -174,10 +189,12 @@ def stored(
     return Source(hosts, shapes, points(metrics, began, ended), past, downtimes)
 
 
-def from_file(path: Path, book: RuleBook) -> tuple[Source, int, int]:
+def from_file(path: Path, book: RuleBook, *, hears: bool = False) -> tuple[Source, int, int]:
     """Return the series of a CSV or Parquet file, and when they begin and end.
 
-    Each host is a server.  Raises BadSeriesFile.
+    Each host is a server.  A file of series does not say when its hosts were heard: they may have
+    sent much else, or far more often.  `hears` takes its readings for all there was.  Raises
+    BadSeriesFile.
     """
     rows = read_series(path)
     names, host = np.unique(rows.host, return_inverse=True)
@@ -194,7 +211,7 @@ def from_file(path: Path, book: RuleBook) -> tuple[Source, int, int]:
     at = rows.moment
     points = Points(host.astype(np.int64) + 1, rows.kind, at, rows.value, at, 0)
     hosts = {number: _made_up(number, name) for number, name in enumerate(names.tolist(), 1)}
-    return Source(hosts, shapes, _slices(points)), int(at[0]), int(at[-1])
+    return Source(hosts, shapes, _slices(points), hears=hears), int(at[0]), int(at[-1])
 
 
 def _slices(points: Points, rows: int = 200_000) -> Iterator[Points]:
@@ -229,7 +246,7 @@ def summary(outcome: Outcome) -> dict[str, JsonValue]:
         "tickets_per_host_week": round(told / outcome.host_weeks, 4),
         "forecasts": forecasts(outcome),
         "noisiest": [{"host": name, "episodes": count} for name, count in noisy],
-        "not_simulated": NOT_SIMULATED,
+        "not_simulated": NOT_SIMULATED if outcome.hears else f"{NOT_SIMULATED}; {UNHEARD}",
     }
 
 
@@ -280,8 +297,7 @@ def by_rule(outcome: Outcome) -> dict[str, JsonValue]:
                 "severity": str(one.severity),
                 "opened_at": _written(one.opened_at),
                 "closed_at": None if one.closed_at is None else _written(one.closed_at),
-                "flaps_held": one.flaps,
-                "evidence": {"title": one.title, "value": one.shown},
+                "evidence": {"title": one.title, "value": one.shown, "flaps_held": one.flaps},
             }
             for one in outcome.episodes
             if one.rule == name

@@ -12,18 +12,13 @@ from forewarn_collector.rules.forecast import Date
 from forewarn_collector.rules.kind import AlertState, Observation
 from forewarn_collector.rules.tally import Counted, Moment
 from forewarn_collector.samples import Shape
-from forewarn_collector.state.alerts import AlertRow
 from forewarn_collector.state.hosts import KnownHost
 
 
-def troubled(held: Mapping[AlertId, AlertRow], book: RuleBook) -> set[tuple[int, str]]:
-    """Return (host, component) of every alert of growth or wear that is not ok."""
+def troubled(live: Iterable[AlertId], book: RuleBook) -> set[tuple[int, str]]:
+    """Return (host, component) of those alerts that are of growth or wear."""
     names = {booked.name for booked in book.growing()}
-    return {
-        (row.host_number, row.component)
-        for row in held.values()
-        if row.rule in names and row.alert.state is not AlertState.OK
-    }
+    return {(host, component) for host, component, rule in live if rule in names}
 
 
 def judge_growth(

@@ -163,9 +163,10 @@ class Engine:
                 episodes |= self._let_go(register, judgement, staged, now)
             register.finish()
             remedies.want(connection, register.opened, now)
-            rows = {
-                alert_id: replace(row, episode_id=episodes.get(alert_id, row.episode_id))
-                for alert_id, row in judgement.changed.items()
+            rows = judgement.changed | {
+                alert_id: replace(judgement.changed[alert_id], episode_id=episode_id)
+                for alert_id, episode_id in episodes.items()
+                if alert_id in judgement.changed
             }
             # What never fired leaves no trace once it is over.
             gone = {
@@ -173,8 +174,8 @@ class Engine:
                 for alert_id, row in rows.items()
                 if row.alert.state is AlertState.OK and row.episode_id is None
             }
-            kept = [row for alert_id, row in rows.items() if alert_id not in gone]
-            memory.save(connection, kept, now)
+            kept = {alert_id: row for alert_id, row in rows.items() if alert_id not in gone}
+            memory.save(connection, kept.values(), self._written(kept), now)
             memory.remove(connection, (rows[alert_id].key for alert_id in gone))
             forecasts.keep(connection, judgement.made, now)
             counters.save(connection, judgement.counted)
@@ -189,6 +190,15 @@ class Engine:
             self._held.pop(alert_id, None)
         if through is not None:
             self._cursor = through
+
+    def _written(self, rows: Mapping[AlertId, AlertRow]) -> set[str]:
+        """Return the keys of those alerts of which there is a row with these labels."""
+        return {
+            row.key
+            for alert_id, row in rows.items()
+            for held in [self._held.get(alert_id)]
+            if held is not None and held.labels == row.labels
+        }
 
     def _tell(
         self, register: Register, judgement: Judgement, staged: Staged, now: datetime

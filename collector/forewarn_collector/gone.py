@@ -5,14 +5,13 @@ taken out, would fire for ever: when its check went on reading others for long e
 it, its alert ends, and says why.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forewarn_collector.judgement import Judgement
+from forewarn_collector.judgement import AlertId, Judgement
 from forewarn_collector.rules.book import BookedRule
 from forewarn_collector.rules.kind import AlertState, Missed
 from forewarn_collector.rules.own import CHECK_FAILED, COLLECTOR
@@ -45,31 +44,41 @@ class Gone:
 
     def __init__(self) -> None:
         self._checks: dict[int, str] = {}
-        self._known = 0
+        self._numbers = {COLLECTOR: 0}
+        self._number_of = np.empty(0, np.int64)
+        """Of a shape: the number of the check whose runs it tells of, -1 for none."""
 
     def judge(
         self,
         judgement: Judgement,
+        live: Mapping[AlertId, AlertRow],
         points: Points,
         shapes: Sequence[Shape],
         host_of: Callable[[int], KnownHost | None],
         effective: Callable[[str, KnownHost], BookedRule | None],
     ) -> None:
-        """Count the runs that missed the component of an alert, and end it after enough."""
+        """Count the runs that missed the component of an alert, and end it after enough.
+
+        `live` are the alerts that were not ok before these points, on the hosts they are of.
+        """
         self._learn(shapes)
-        rows = {
-            alert_id: judgement.row(alert_id) or row for alert_id, row in judgement.held.items()
-        }
-        live = {i: row for i, row in rows.items() if row.alert.state is not AlertState.OK}
         if not live or not len(points.at):
             return
-        runs = self._runs(points, {host for host, _, _ in live})
-        seen = _Seen(points, shapes)
-        for alert_id, row in live.items():
+        asked: list[tuple[AlertRow, BookedRule, KnownHost]] = []
+        for alert_id, held in live.items():
+            row = judgement.changed.get(alert_id, held)
             host = host_of(row.host_number)
-            booked = None if host is None or host.revoked else effective(row.rule, host)
-            if host is None or booked is None or booked.metric is None:
+            if host is None or host.revoked or row.alert.state is AlertState.OK:
                 continue
+            booked = effective(row.rule, host)
+            if booked is not None and booked.metric is not None:
+                asked.append((row, booked, host))
+        asked = self._unmet(asked, points)
+        if not asked:
+            return
+        hosts = {row.host_number for row, _, _ in asked}
+        runs, seen = self._runs(points, hosts), _Seen(points, shapes, hosts)
+        for row, booked, host in asked:
             missed = self._missed(row, booked, runs, seen)
             if missed is row.alert.missed:
                 continue
@@ -77,23 +86,50 @@ class Gone:
             if missed is not None and _is_enough(missed, booked, row):
                 judgement.end(counted, host, booked, BECAUSE)
             else:
-                judgement.changed[alert_id] = counted
+                judgement.changed[row.host_number, row.component, row.rule] = counted
 
     def _learn(self, shapes: Sequence[Shape]) -> None:
-        for number, shape in enumerate(shapes[self._known :], start=self._known):
+        known = len(self._number_of)
+        numbers = []
+        for number, shape in enumerate(shapes[known:], start=known):
             if shape.metric == CHECK_FAILED.name:
-                self._checks[number] = dict(shape.labels).get("check", "")
-        self._known = len(shapes)
+                check = self._checks[number] = dict(shape.labels).get("check", "")
+                numbers.append(self._numbers.setdefault(check, len(self._numbers)))
+            else:
+                numbers.append(-1)
+        self._number_of = np.append(self._number_of, np.array(numbers, np.int64))
+
+    def _unmet(
+        self, asked: list[tuple[AlertRow, BookedRule, KnownHost]], points: Points
+    ) -> list[tuple[AlertRow, BookedRule, KnownHost]]:
+        """Leave out whatever was met by the newest run of its check that went well.
+
+        As a rule that is every one, so it is found out for all of them at once.
+        """
+        rows = np.flatnonzero((self._number_of[points.shape] >= 0) & (points.value == 0.0))
+        host, at = points.host[rows], points.at[rows]
+        # The collector's own rules are about whatever check there is.
+        keys = np.append(host << 32 | self._number_of[points.shape[rows]], host << 32)
+        order = np.lexsort((np.append(at, at), keys))
+        keys, at = keys[order], np.append(at, at)[order]
+        mine = np.array(
+            [row.host_number << 32 | self._numbers.get(one.check, -1) for row, one, _ in asked],
+            np.int64,
+        )
+        until = np.array([row.alert.seen_until for row, _, _ in asked], np.int64)
+        last = np.searchsorted(keys, mine, "right") - 1
+        there = last >= 0
+        there[there] = keys[last[there]] == mine[there]
+        there[there] = at[last[there]] > until[there]
+        return [asked[place] for place in np.flatnonzero(there).tolist()]
 
     def _runs(self, points: Points, hosts: set[int]) -> RunsOf:
         """Return when the checks of some hosts went well, by host and check, oldest first."""
-        tells = np.zeros(self._known, np.bool_)
-        tells[list(self._checks)] = True
         wanted = np.zeros(max(int(points.host.max()), *hosts) + 1, np.bool_)
         wanted[list(hosts)] = True
-        rows = np.flatnonzero(tells[points.shape])
         # Of what fails nothing is known; so nothing of it can be missed.
-        rows = rows[(points.value[rows] == 0.0) & wanted[points.host[rows]]]
+        rows = np.flatnonzero((self._number_of[points.shape] >= 0) & wanted[points.host])
+        rows = rows[points.value[rows] == 0.0]
         found: RunsOf = {}
         columns = (points.host[rows], points.shape[rows], points.at[rows])
         for host, shape, at in zip(*(column.tolist() for column in columns), strict=True):
@@ -133,19 +169,23 @@ def _is_enough(missed: Missed, booked: BookedRule, row: AlertRow) -> bool:
 class _Seen:
     """What the runs of one stretch of points told of, looked up for the few that matter."""
 
-    def __init__(self, points: Points, shapes: Sequence[Shape]) -> None:
+    def __init__(self, points: Points, shapes: Sequence[Shape], hosts: Collection[int]) -> None:
         self._points = points
         self._shapes = shapes
-        self._rows: dict[int, NDArray[np.intp]] = {}
+        wanted = np.zeros(max(int(points.host.max()), *hosts) + 1, np.bool_)
+        wanted[list(hosts)] = True
+        rows = np.flatnonzero(wanted[points.host])
+        # Once for all of them: to search every point for each host takes seconds.
+        self._rows = rows[np.argsort(points.host[rows], kind="stable")]
+        self._hosts = points.host[self._rows]
 
     def components(self, host: int, at: int, booked: BookedRule) -> set[str]:
         """Return the components a rule could be about that a run at `at` told of."""
         return set(self._told(host, at, booked))
 
     def _told(self, host: int, at: int, booked: BookedRule) -> Iterator[str]:
-        rows = self._rows.get(host)
-        if rows is None:
-            rows = self._rows[host] = np.flatnonzero(self._points.host == host)
+        begin, end = np.searchsorted(self._hosts, (host, host + 1)).tolist()
+        rows = self._rows[begin:end]
         of_run: Iterable[int] = self._points.shape[rows[self._points.at[rows] == at]].tolist()
         for number in of_run:
             shape = self._shapes[number]

@@ -154,23 +154,33 @@ def judge_points(
 ) -> None:
     """Lead the picked points through the rules of their metrics."""
     companions = _Companions(points, picked, prefilter)
-    for rows in picked.groups():
-        host = host_of(int(points.host[rows[0]]))
+    hosts, columns = points.host[picked.rows].tolist(), _columns(points, picked)
+    for begin, end in picked.spans():
+        host = host_of(hosts[begin])
         if host is None or host.revoked:
             continue
-        first = int(points.shape[rows[0]])
-        judged = prefilter.judged(first)
-        component = judged.booked.component.name(prefilter.labels(first))
-        for name in judged.rules:
+        readings = columns[begin:end]
+        first = readings[0][0]
+        component = prefilter.component(first)
+        for name in prefilter.judged(first).rules:
             booked = effective(name, host)
             if booked is not None:
-                moments = _moments(points, rows, booked, prefilter, companions)
+                moments = _moments(host.number, readings, booked, prefilter, companions)
                 judgement.observe(host, booked, component, moments)
 
 
+_Reading = tuple[int, int, float, int]
+"""Shape, event time, value, when it was received."""
+
+
+def _columns(points: Points, picked: Picked) -> list[_Reading]:
+    columns = (points.shape, points.at, points.value, points.received)
+    return list(zip(*(column[picked.rows].tolist() for column in columns), strict=True))
+
+
 def _moments(
-    points: Points,
-    rows: NDArray[np.intp],
+    number: int,
+    readings: Sequence[_Reading],
     booked: BookedRule,
     prefilter: Prefilter,
     companions: "_Companions",
@@ -178,18 +188,12 @@ def _moments(
     """Return the readings a rule is about, those of one event time together."""
     moments: list[list[tuple[Observation, Mapping[str, str]]]] = []
     last = None
-    for row in rows.tolist():
-        shape = int(points.shape[row])
+    for shape, at, value, received in readings:
         labels = prefilter.labels(shape)
         if not _is_about(booked, labels):
             continue
-        at = int(points.at[row])
-        observation = Observation(
-            at=at,
-            value=float(points.value[row]),
-            companion=companions.value(row, shape, booked),
-            received=int(points.received[row]),
-        )
+        companion = companions.value(number, shape, at, booked)
+        observation = Observation(at, value, companion, received)
         if at != last:
             moments.append([])
             last = at
@@ -197,9 +201,12 @@ def _moments(
     return moments
 
 
+_WITH_WHERE = (Threshold, State)
+
+
 def _is_about(booked: BookedRule, labels: Mapping[str, str]) -> bool:
     rule = booked.rule
-    if not isinstance(rule, Threshold | State) or not rule.where:
+    if not isinstance(rule, _WITH_WHERE) or not rule.where:
         return True
     return all(labels.get(name) == value for name, value in rule.where.items())
 
@@ -224,7 +231,6 @@ class _Companions:
     """The second values of the picked points: same host, same component, same run."""
 
     def __init__(self, points: Points, picked: Picked, prefilter: Prefilter) -> None:
-        self._points = points
         self._prefilter = prefilter
         wanted = {
             number
@@ -243,13 +249,10 @@ class _Companions:
         for host, shape, at, value in zip(*(c[rows].tolist() for c in columns), strict=True):
             self._values[host, shape, at] = value
 
-    def value(self, row: int, shape: int, booked: BookedRule) -> float | None:
+    def value(self, host: int, shape: int, at: int, booked: BookedRule) -> float | None:
         """Return the second value of one point; None if its run had none."""
         companion = self._prefilter.companion(shape, booked)
-        if companion is None:
-            return None
-        points = self._points
-        return self._values.get((int(points.host[row]), companion, int(points.at[row])))
+        return None if companion is None else self._values.get((host, companion, at))
 
 
 def judge_silence(

@@ -60,7 +60,8 @@ class Replay:
     """A collector that remembers, decides and tells nobody.
 
     `shapes` may grow while it runs.  Hosts that are not among `hosts` are left out.  Of those
-    enrolled from `since` on it is known when they should have been heard.
+    enrolled from `since` on it is known when they should have been heard.  Unless it `hears`, no
+    silence is judged.
     """
 
     book: RuleBook
@@ -70,6 +71,7 @@ class Replay:
     heard: dict[int, int] = field(default_factory=dict)
     downtimes: list[tuple[int, int]] = field(default_factory=list)
     since: int | None = None
+    hears: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     holds: Holds = field(default_factory=Holds)
     _held: dict[AlertId, AlertRow] = field(default_factory=dict)
@@ -137,7 +139,8 @@ class Replay:
     def listen(self, now: int) -> None:
         """Judge who is silent, and what went stale."""
         judgement = self._judgement(now)
-        self._rounds.listen(judgement, self.heard, self.downtimes, self._unheard())
+        if self.hears:
+            self._rounds.listen(judgement, self.heard, self.downtimes, self._unheard())
         forgotten = self._rounds.sweep(judgement)
         self._take(judgement)
         self._let_go(judgement)

@@ -48,6 +48,12 @@ class Rounds:
         self.book = book
         self._host = host_of
         self._prefilter = Prefilter(book)
+        self._metrics = {
+            name: forms[0].metric.name
+            for name in book.names()
+            for forms in [book.variants(name)]
+            if forms[0].metric is not None and not forms[0].counters
+        }
         self._watermarks = Watermarks(self._prefilter.common)
         self._tally = Tally(book)
         self._counted: Counted | None = None
@@ -101,18 +107,15 @@ class Rounds:
         """Judge new points; return how many of them mattered."""
         self._prefilter.learn(shapes)
         fresh = self._seen = self._fresh(points)
-        picked = self._prefilter.pick(fresh, self._troubled(judgement.held.values()))
+        live = _live(judgement.held, points)
+        picked = self._prefilter.pick(fresh, self._troubled(live.values()))
         judge_points(judgement, fresh, picked, self._prefilter, self._host, self.effective)
         for outlook in self._outlooks:
-            live = [
-                (row.host_number, row.component)
-                for row in judgement.held.values()
-                if row.rule == outlook.name and row.alert.state is not AlertState.OK
-            ]
-            looks = outlook.look(fresh, shapes, live)
+            foretold = [(host, component) for host, component, rule in live if rule == outlook.name]
+            looks = outlook.look(fresh, shapes, foretold)
             judge_outlook(judgement, outlook, looks, self._host, self.effective)
-        counted = self._count(judgement, points, shapes)
-        self._gone.judge(judgement, points, shapes, self._host, self.effective)
+        counted = self._count(judgement, points, shapes, live)
+        self._gone.judge(judgement, live, points, shapes, self._host, self.effective)
         return len(picked.rows) + counted
 
     def settle(self) -> None:
@@ -212,10 +215,16 @@ class Rounds:
         """Forget which rules hold where: a host may be of another class by now."""
         self._effective.clear()
 
-    def _count(self, judgement: Judgement, points: Points, shapes: Sequence[Shape]) -> int:
+    def _count(
+        self,
+        judgement: Judgement,
+        points: Points,
+        shapes: Sequence[Shape],
+        live: Mapping[AlertId, AlertRow],
+    ) -> int:
         """Count what rose and judge it; return how many components that mattered to."""
         self._tally.learn(shapes)
-        counted = self._counted = self._tally.take(points, troubled(judgement.held, self.book))
+        counted = self._counted = self._tally.take(points, troubled(live, self.book))
         judge_growth(judgement, counted, self.book, shapes, self._host, self.effective)
         judgement.counted.extend(self._tally.changes(counted))
         judgement.inherited.extend(self._tally.inherited(counted))
@@ -236,19 +245,26 @@ class Rounds:
             through=points.through,
         )
 
-    def _troubled(self, held: Iterable[AlertRow]) -> NDArray[np.int64]:
-        """Return the keys of all components with an alert that is not ok."""
-        metrics = {
-            name: forms[0].metric.name
-            for name in self.book.names()
-            for forms in [self.book.variants(name)]
-            if forms[0].metric is not None and not forms[0].counters
-        }
+    def _troubled(self, live: Iterable[AlertRow]) -> NDArray[np.int64]:
+        """Return the keys of the components with these alerts, those of single readings."""
+        metrics = self._metrics
         return self._prefilter.keys(
             (row.host_number, metrics[row.rule], row.component)
-            for row in held
-            if row.alert.state is not AlertState.OK and row.rule in metrics
+            for row in live
+            if row.rule in metrics
         )
+
+
+def _live(held: Mapping[AlertId, AlertRow], points: Points) -> dict[AlertId, AlertRow]:
+    """Return the alerts that are not ok on the hosts some points are of."""
+    there = np.zeros(int(points.host.max(initial=0)) + 1, np.bool_)
+    there[points.host] = True
+    hosts = set(np.flatnonzero(there).tolist())
+    return {
+        alert_id: row
+        for alert_id, row in held.items()
+        if alert_id[0] in hosts and row.alert.state is not AlertState.OK
+    }
 
 
 def _alike(one: AlertRow, other: AlertRow) -> bool:

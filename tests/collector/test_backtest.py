@@ -119,6 +119,8 @@ def test_a_file_is_replayed_by_command(tmp_path: Path) -> None:
     (episode,) = told["rules"]["DiskAlmostFull"]["episodes"]
     assert told["rules"]["DiskAlmostFull"]["kind"] == "threshold"
     assert (episode["host"], episode["severity"]) == ("web1", "high")
+    shape = {"host", "labels", "severity", "opened_at", "closed_at", "evidence"}
+    assert set(episode) == shape
     assert episode["evidence"]["title"] == "/ on web1 is almost full (95 %)"
     assert told["summary"]["tickets"] == 1
     assert told["summary"]["noisiest"] == [{"host": "web1", "episodes": 1}]
@@ -126,6 +128,31 @@ def test_a_file_is_replayed_by_command(tmp_path: Path) -> None:
     code, out = command("--series", str(path), "--max-episodes-per-host-week", "1")
     assert code == 1
     assert "more than 1" in out
+
+
+def test_a_file_read_rarely_makes_no_host_silent_unless_it_is_all_they_sent(tmp_path: Path) -> None:
+    """Readings an hour apart are no silence of 10 minutes: the host may have sent much else."""
+    path = tmp_path / "series.csv"
+    rows = [f"web1,disk_used_ratio,,{T0 // 1_000_000 + 3600 * turn},0.5" for turn in range(30)]
+    path.write_text("\n".join(["host,metric,labels,ts,value", *rows]) + "\n")
+    code, out = command("--series", str(path), "--json", "--max-episodes-per-host-week", "0")
+    told = json.loads(out)
+    assert (code, told["summary"]["episodes"]) == (0, 0)
+    assert told["rules"]["HostSilent"] == {"kind": "absence", "episodes": []}
+    assert "--silence" in told["summary"]["not_simulated"]
+    code, out = command("--series", str(path), "--silence", "--json")
+    told = json.loads(out)
+    assert len(told["rules"]["HostSilent"]["episodes"]) > 0
+    assert "--silence" not in told["summary"]["not_simulated"]
+    assert command("--silence")[0] == 2
+
+
+@pytest.mark.parametrize("most", ["nan", "-1", "inf"])
+def test_a_limit_that_limits_nothing_is_refused(most: str, tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    write(path, [0.5])
+    code, out = command("--series", str(path), f"--max-episodes-per-host-week={most}")
+    assert (code, "a number from 0 up" in out) == (2, True)
 
 
 def test_changed_rules_are_compared_with_those_in_force(tmp_path: Path) -> None:

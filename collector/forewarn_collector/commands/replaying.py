@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,10 @@ def backtest_rules(
         Path | None,
         typer.Option(metavar="FILE", help="CSV or Parquet: host, metric, labels, ts, value."),
     ] = None,
+    silence: Annotated[
+        bool,
+        typer.Option("--silence", help="With --series: the file holds all its hosts ever sent."),
+    ] = False,
     as_received: Annotated[
         bool,
         typer.Option("--as-received", help="In the order received: what came late comes late."),
@@ -75,13 +80,24 @@ def backtest_rules(
     """Replay what was read, and count what the rules would have told of.
 
     As if every reading had come when it was taken, or with --as-received just as they came.
+    A file of --series says nothing of when its hosts were heard, so silence is judged only with
+    --silence.
     Exit code 1: more episodes a host and week than --max-episodes-per-host-week.
     """
     if compare not in (None, "current"):
         fail(f"--compare {compare}: write --compare current, the rules in force", WRONG_USE)
+    if most is not None and not 0 <= most < inf:
+        fail(f"--max-episodes-per-host-week {most}: write a number from 0 up", WRONG_USE)
+    if silence and series is None:
+        fail(
+            "--silence goes with --series FILE; what is stored says when hosts were heard",
+            WRONG_USE,
+        )
     if series is not None:
         current = RuleBook(declared())
-        outcomes = [_over_file(series, book) for book in _books(rule, compare, current)]
+        outcomes = [
+            _over_file(series, book, hears=silence) for book in _books(rule, compare, current)
+        ]
     else:
         found = find(directory)
         began, ended = _moment(since), _moment(until)
@@ -107,9 +123,9 @@ def _books(rule: Path | None, compare: str | None, current: RuleBook) -> list[Ru
 # -- where from ----------------------------------------------------------------------------------
 
 
-def _over_file(path: Path, book: RuleBook) -> Outcome:
+def _over_file(path: Path, book: RuleBook, *, hears: bool) -> Outcome:
     try:
-        source, began, ended = backtest.from_file(path, book)
+        source, began, ended = backtest.from_file(path, book, hears=hears)
     except BadSeriesFile as bad:
         fail(str(bad), WRONG_USE)
     return _run(source, book, began, ended + 1)

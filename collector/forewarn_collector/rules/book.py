@@ -92,9 +92,13 @@ class BookedRule:
         return next((step.and_.metric for step in steps if step.and_ is not None), None)
 
 
+# A union of types would be made anew at every call, and this is called for every alert.
+_OF_ONE_METRIC = (Threshold, State, Forecast, Wear)
+
+
 def metric_of(rule: Rule) -> Metric:
     """Return the metric of a rule that judges one metric.  Raises TypeError for other kinds."""
-    if isinstance(rule, Threshold | State | Forecast | Wear):
+    if isinstance(rule, _OF_ONE_METRIC):
         return rule.metric
     if isinstance(rule, Growth) and rule.any_of:
         return rule.any_of[0].metric

@@ -4,8 +4,9 @@ A point matters when it is at or past the loosest mark of any form of any rule o
 when an alert on its component is not ok.  All others are left out before Python looks at one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, nan
 
 import numpy as np
@@ -46,6 +47,9 @@ class Prefilter:
         self._slots: dict[tuple[str, str], int] = {}
         self._companions: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
         self._shapes: list[Shape] = []
+        self._labels: list[Mapping[str, str]] = []
+        self._components: list[str] = []
+        self._found: dict[tuple[int, str], int] = {}
         self._above = np.empty(0)
         self._below = np.empty(0)
         self._equals: NDArray[np.float64] = np.empty((0, 0))
@@ -71,6 +75,8 @@ class Prefilter:
         for number, shape in enumerate(new, start=len(self._shapes)):
             self._companions[shape.metric, shape.labels] = number
         self._shapes.extend(new)
+        self._labels.extend(dict(shape.labels) for shape in new)
+        self._components.extend(map(self._component_of, new))
 
     def pick(self, points: Points, troubled: NDArray[np.int64]) -> "Picked":
         """Return the points that matter, by component, each component's in order of event time.
@@ -98,7 +104,11 @@ class Prefilter:
 
     def labels(self, shape: int) -> Mapping[str, str]:
         """Return the labels of a shape that was learnt."""
-        return dict(self._shapes[shape].labels)
+        return self._labels[shape]
+
+    def component(self, shape: int) -> str:
+        """Return the component of a shape that is judged, "" for another."""
+        return self._components[shape]
 
     def companions(self, shape: int) -> Iterable[int]:
         """Return the shapes of all second metrics that rules on a shape need."""
@@ -111,9 +121,14 @@ class Prefilter:
         metric = booked.companion
         if metric is None:
             return None
-        labels = dict(self._shapes[shape].labels)
-        mine = tuple(sorted((name, labels.get(name, "")) for name in metric.labels))
-        return self._companions.get((metric.name, mine))
+        found = self._found.get((shape, metric.name))
+        if found is None:
+            labels = self._labels[shape]
+            mine = tuple(sorted((name, labels.get(name, "")) for name in metric.labels))
+            found = self._companions.get((metric.name, mine))
+            if found is not None:
+                self._found[shape, metric.name] = found
+        return found
 
     def keys(self, alerts: Iterable[tuple[int, str, str]]) -> NDArray[np.int64]:
         """Return the keys of (host number, metric, component)."""
@@ -126,11 +141,14 @@ class Prefilter:
             mask |= value == column[shape]
         return mask
 
-    def _slot_of(self, shape: Shape) -> int:
+    def _component_of(self, shape: Shape) -> str:
         judged = self._judged.get(shape.metric)
-        if judged is None:
+        return "" if judged is None else judged.booked.component.name(dict(shape.labels))
+
+    def _slot_of(self, shape: Shape) -> int:
+        if shape.metric not in self._judged:
             return -1
-        return self._slot(shape.metric, judged.booked.component.name(dict(shape.labels)))
+        return self._slot(shape.metric, self._component_of(shape))
 
     def _slot(self, metric: str, component: str) -> int:
         return self._slots.setdefault((metric, component), len(self._slots))
@@ -153,11 +171,10 @@ class Picked:
     rows: NDArray[np.intp]
     keys: NDArray[np.int64]
 
-    def groups(self) -> Iterable[NDArray[np.intp]]:
-        """Yield the rows of each component."""
-        if not len(self.rows):
-            return ()
-        return np.split(self.rows, np.flatnonzero(np.diff(self.keys)) + 1)
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Yield from where to where in `rows` each component is."""
+        bounds = np.flatnonzero(np.diff(self.keys)) + 1
+        return pairwise([0, *bounds.tolist(), len(self.rows)]) if len(self.rows) else iter(())
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,10 +220,13 @@ def _tell(alert: Alert, observation: Observation, now: int) -> tuple[Alert, Even
     return replace(alert, told=alert.severity), (event,)
 
 
+_WITH_HOLD = (Threshold, Wear)
+
+
 def _patience(booked: BookedRule) -> tuple[int, int, int]:
     """Return `hold_for` in microseconds, the readings that must hold, and `clear_for`."""
     rule = booked.rule
-    if isinstance(rule, Threshold | Wear):
+    if isinstance(rule, _WITH_HOLD):
         return rule.hold_for // MICROSECOND, 1, rule.clear_for // MICROSECOND
     if isinstance(rule, Forecast):
         # Looks are an hour apart but for the rhythm of the readings they are made at.

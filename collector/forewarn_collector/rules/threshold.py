@@ -62,10 +62,12 @@ def judge(rule: Threshold, observation: Observation, alert: Alert) -> Verdict:
     """
     unknown = False
     for step in ladder(rule):
+        raised = step.raised(observation)
+        if raised:
+            return Verdict(True, observation.value, step.severity)
         stood = alert.stands and step.severity.rank <= alert.severity.rank
         cleared = step.cleared(observation) if stood else True
-        raised = step.raised(observation)
-        if raised or cleared is False:
+        if cleared is False:
             return Verdict(True, observation.value, step.severity)
         if cleared is None:
             break  # what cannot be told lowers no severity

@@ -1,16 +1,28 @@
 """What the rule engine remembers between two passes.  All SQL of it is in here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forewarn_checks.base import Severity
 from forewarn_collector.rules.kind import Alert, AlertState, Data, Due, Grown, Missed
 from forewarn_collector.state.tables import about, alerts, cursors, downtimes, hosts
+from forewarn_collector.state.tables.base import Moment
 
 _ENGINE = "engine"
 _HEARTBEAT = "heartbeat"
@@ -40,19 +52,31 @@ def load(connection: Connection, *, ended_after: datetime) -> list[AlertRow]:
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def save(connection: Connection, rows: Sequence[AlertRow], now: datetime) -> None:
-    """Write alerts over what was held of them."""
-    if not rows:
-        return
-    # The dialects' upserts share a shape, not a type.
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(alerts)
-    kept = {"key", "client_id", "host_id", "component", "rule"}
-    values = {name: new.excluded[name] for name in alerts.c.keys() if name not in kept}  # noqa: SIM118
-    connection.execute(
-        new.on_conflict_do_update(index_elements=["key"], set_=values),
-        [_written(row, now) for row in rows],
-    )
+def save(
+    connection: Connection, rows: Iterable[AlertRow], known: Collection[str], now: datetime
+) -> None:
+    """Write alerts over what was held of them.
+
+    `known` are the keys of those of which there is a row with the same labels: of the thousands
+    that fire on at every pass only what may change is written.
+    """
+    lasting: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    moment = _microseconds(now)
+    for row in rows:
+        if row.key in known:
+            lasting.append(_changing(row, moment))
+        else:
+            others.append(_named(row) | _changing(row, moment))
+    if lasting:
+        connection.execute(_GO_ON, lasting)
+    if others:
+        # The dialects' upserts share a shape, not a type.
+        dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+        new = dialect.insert(alerts).values({name: _new(name) for name in alerts.c.keys()})  # noqa: SIM118
+        values = {name: new.excluded[name] for name in (_LABELS, *_CHANGING)}
+        upsert = new.on_conflict_do_update(index_elements=["key"], set_=values)
+        connection.execute(upsert, others)
 
 
 def remove(connection: Connection, keys: Iterable[str]) -> None:
@@ -108,6 +132,25 @@ def downtimes_since(connection: Connection, since: datetime) -> list[tuple[datet
 # -- rows ----------------------------------------------------------------------------------------
 
 
+_KEPT = ("key", "client_id", "host_id", "component", "rule")
+_LABELS = "labels"  # a new life begins with those of today
+_CHANGING = tuple(name for name in alerts.c.keys() if name not in (*_KEPT, _LABELS))  # noqa: SIM118
+
+
+def _new(name: str) -> BindParameter[Any]:
+    """Return the parameter of a column; moments are given as they are stored, which is faster."""
+    column = alerts.c[name]
+    kind = BigInteger() if isinstance(column.type, Moment) else column.type
+    return bindparam(f"new_{name}", type_=kind)
+
+
+_GO_ON = (
+    update(alerts)
+    .where(alerts.c.key == bindparam("of"))
+    .values({name: _new(name) for name in _CHANGING})
+)
+
+
 def _read(row: RowMapping) -> AlertRow:
     memory = row["memory"]
     told = memory.get("told")
@@ -144,23 +187,29 @@ def _read(row: RowMapping) -> AlertRow:
     )
 
 
-def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
+def _named(row: AlertRow) -> dict[str, Any]:
+    return {
+        "new_key": row.key,
+        "new_client_id": row.client_id,
+        "new_host_id": row.host_id,
+        "new_component": row.component,
+        "new_rule": row.rule,
+        "new_labels": dict(row.labels),
+    }
+
+
+def _changing(row: AlertRow, now: int) -> dict[str, Any]:
     alert = row.alert
     return {
-        "key": row.key,
-        "client_id": row.client_id,
-        "host_id": row.host_id,
-        "component": row.component,
-        "rule": row.rule,
-        "labels": dict(row.labels),
-        "state": str(alert.state),
-        "severity": str(alert.severity),
-        "data": str(alert.data),
-        "value": alert.value,
-        "since": _moment(alert.since),
-        "seen_until": _moment(alert.seen_until),
-        "held_seconds": alert.held / 1_000_000,
-        "memory": {
+        "of": row.key,
+        "new_state": str(alert.state),
+        "new_severity": str(alert.severity),
+        "new_data": str(alert.data),
+        "new_value": alert.value,
+        "new_since": alert.since,
+        "new_seen_until": alert.seen_until,
+        "new_held_seconds": alert.held / 1_000_000,
+        "new_memory": {
             "began": alert.began,
             "readings": alert.readings,
             "gaps": alert.gaps,
@@ -174,13 +223,9 @@ def _written(row: AlertRow, now: datetime) -> dict[str, Any]:
             "flapping": alert.flapping,
             "flaps": alert.flaps,
         },
-        "episode_id": row.episode_id,
-        "changed_at": now,
+        "new_episode_id": row.episode_id,
+        "new_changed_at": now,
     }
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _microseconds(moment: datetime) -> int:
