@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 from tests.lab.machine import bare_tree
-from tests.lab.site import AGENT, CHECKOUT, TOKEN, Site, copy_checkout
+from tests.lab.signing_site import install, prepared
+from tests.lab.signing_site import order as ordered
+from tests.lab.site import Site
 
-PASSPHRASE = "a long passphrase of Ann"
-HELPER = "/var/lib/forewarn-helper"
 POLICY = """mode = "signed"
 [[class]]
 name = "housekeeping"
@@ -35,55 +35,19 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A machine with both installed, and Ann's key in the keyring and the policy."""
-    tree = bare_tree(tmp_path_factory.mktemp("helper"))
-    copy_checkout(tree)
-    made = Site(tree)
+    made = prepared(bare_tree(tmp_path_factory.mktemp("helper")))
     made.machine.boot()
     try:
-        _install(made)
+        install(made, POLICY)
         yield made
     finally:
         made.machine.power_off()
 
 
-def _install(site: Site) -> None:
-    run = site.machine.run
-    told = run(f"cd {CHECKOUT} && ./install.sh collector --url https://localhost:8440")
-    site.password = told.strip().splitlines()[-1]
-    *_, line, _string = run(TOKEN).splitlines()
-    run(line)
-    login = "forewarn login https://localhost:8441 --name admin --password-stdin"
-    run(f"{login} --ca /var/lib/forewarn/ca.pem", given=site.password + "\n")
-    given = PASSPHRASE + "\n"
-    public = {}
-    for name, file in (("ann", "/root/ann.key"), ("safe", "/root/safe.key")):
-        told = run(f"forewarn keys new --name {name} --key {file} --passphrase-stdin", given=given)
-        public[name] = dict(one.split(maxsplit=1) for one in told.strip().splitlines())
-    collector = json.loads(run(f"cat {AGENT}/identity.json"))["collector_id"]
-    ring = "/etc/forewarn/keyring.json"
-    run("install -d -m 0755 /etc/forewarn")
-    run(
-        f"forewarn keys keyring --collector {collector} --file {ring}"
-        f" --person ann={public['ann']['public']} --recovery {public['safe']['public']}"
-    )
-    run(f"forewarn keys sign {ring} --key /root/ann.key --passphrase-stdin", given=given)
-    run("cat > /etc/forewarn/policy.toml", given=POLICY.format(key=public["ann"]["id"]))
-
-
 def order(site: Site, script: str, *options: str) -> dict[str, object]:
     """Have Ann sign and send a script for every host of acme; return the one host's result."""
     site.machine.run("cat > /root/script.sh", given=script)
-    command = "forewarn run /root/script.sh --on client:acme --reason trial --yes --json"
-    key = "--key /root/ann.key --passphrase-stdin"
-    told = site.machine.told(
-        f"{command} {key} {' '.join(options)} 2>/root/said <<'.'\n{PASSPHRASE}\n."
-    )[1]
-    assert "{" in told, site.machine.run("cat /root/said")
-    found = json.loads(told)["results"]
-    assert len(found) == 1, told
-    result = found[0]
-    assert isinstance(result, dict)
-    return result
+    return ordered(site, "/root/script.sh", *options)
 
 
 def test_the_socket_waits_and_only_the_agent_may_use_it(site: Site) -> None:

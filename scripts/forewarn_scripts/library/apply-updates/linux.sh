@@ -58,7 +58,12 @@ quietly() {  # COMMAND...: its words go to the log; gives its exit code
     return "$status"
 }
 
-no_lists() { stale=yes; echo "not every package list could be fetched:"; grep -E '^(E|W|Err|Error|.*[Ff]ailed)' "$log" | head -n 5 || true; }
+no_lists() {
+    stale=yes
+    said=$(grep -E '^(E:|W:|Err|Error|error|ERROR|WARNING|Skipping)|[Ff]ailed|[Cc]annot' "$log" | head -n 5)
+    echo "not every package list could be fetched:"
+    echo "${said:-$(tail -n 5 "$log")}"
+}
 
 # -- apt ------------------------------------------------------------------------------------------
 
@@ -199,9 +204,11 @@ zypper_upgrade() {  # OPTION...
     fi
 }
 
-zypper_ended() {  # WHAT: 102 wants a restart of the host, 103 of zypper itself
+# 102 wants a restart of the host, 103 of zypper itself; 106 left repositories out, as was told.
+zypper_ended() {  # WHAT
     case $status in
         0 | 102) return 0 ;;
+        106) stale=yes; return 0 ;;
         103) return 1 ;;
         7) busy ;;
         107) tail -n 25 "$log"; half_installed "zypper verify" ;;
@@ -286,6 +293,11 @@ with_apk() {
 
 # -- what all have in common ----------------------------------------------------------------------
 
+rows() {  # FILE: name, installed version (or -), offered version
+    head -n 100 "$1" |
+        awk '$2 == "-" { print "  " $1, $3; next } { print "  " $1, $2, "->", $3 }'
+}
+
 show_plan() {
     count=$(wc -l <"$plan")
     if [ "$count" -eq 0 ]; then
@@ -297,7 +309,7 @@ show_plan() {
         after_updates
     fi
     echo "updates ($which): $count"
-    head -n 100 "$plan" | sed 's/^\([^ ]*\) - /  \1 /; s/^\([^ ]*\) \([^ ]*\) \([^ ]*\)$/  \1 \2 -> \3/'
+    rows "$plan"
 }
 
 only_with_yes() {
@@ -396,7 +408,7 @@ case $manager in
 esac
 if [ -s "$work/left" ]; then
     echo "installed, but $(wc -l <"$work/left") are still on offer: held, or waiting for others:"
-    head -n 20 "$work/left" | sed 's/^/  /'
+    rows "$work/left"
 else
     echo "installed: $count"
 fi

@@ -32,7 +32,8 @@ try() {  # LOCKED COMMAND...: again while another holds the lock, which LOCKED f
 
 failed() {
     echo "not every list could be fetched:"
-    grep -E '^(E:|W:|Err|Error|error|ERROR|WARNING)|[Ff]ailed|[Cc]annot' "$log" | head -n 10 || tail -n 10 "$log"
+    said=$(grep -E '^(E:|W:|Err|Error|error|ERROR|WARNING|Skipping)|[Ff]ailed|[Cc]annot' "$log" | head -n 10)
+    echo "${said:-$(tail -n 10 "$log")}"
     exit 1
 }
 
