@@ -62,7 +62,10 @@ class ReportLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketBody:
-    """A ticket as it is told.  `host` is "" for a ticket about a whole site."""
+    """A ticket as it is told.  `host` is "" for a ticket about a whole site.
+
+    `part_of` is the number of the ticket that took over what this one was about.
+    """
 
     key: str
     number: int
@@ -87,6 +90,7 @@ class TicketBody:
     sla: Sla | None = None
     report: ReportLink | None = None
     crowd: Crowd | None = None
+    part_of: int | None = None
 
 
 def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
@@ -115,6 +119,7 @@ def write(kind: Kind, ticket: TicketBody, now: datetime) -> str:
         "description": plain(ticket.description, 2000),
         "sla": None if ticket.sla is None else sla_json(ticket.sla),
         "report": None if ticket.report is None else asdict(ticket.report),
+        "part_of": ticket.part_of,
     }
     return _json({"type": str(kind), "timestamp": rfc3339(now), "data": {"ticket": told}})
 

@@ -15,6 +15,7 @@ from forewarn_collector.destinations._template import Word
 from forewarn_collector.tickets import Kind, Message
 
 _ENDLESS = 100_000
+_MOST_NAMED = 50
 
 
 class _Told(BaseModel):
@@ -38,6 +39,7 @@ class _Told(BaseModel):
     opened_at: datetime | None = None
     closed_at: datetime | None = None
     url: str = ""
+    part_of: int | None = None
 
 
 class _Data(BaseModel):
@@ -152,27 +154,54 @@ def _describe(ticket: _Told, key: str) -> str:
 
 def _note(ticket: _Told, kind: Kind) -> str:
     """Return what has become of a ticket, for a comment."""
-    values = [
-        f"{one.get('rule', '')}: {_shown(one)}"
-        for one in ticket.evidence
-        if isinstance(one.get("rule"), str)
-    ]
+    values = []
+    for one in ticket.evidence:
+        if "host_count" in one:
+            values += _lines(_crowd(one))
+        elif isinstance(one.get("rule"), str):
+            values.append(f"{one['rule']}: {_shown(one)}")
     head = {
         Kind.OPENED: f"Firing again: {ticket.title}",
         Kind.UPDATED: f"{ticket.title} ({ticket.severity}, {ticket.priority}, {ticket.state})",
-        Kind.CLOSED: "The condition has cleared.",
+        Kind.CLOSED: _ending(ticket),
     }[kind]
     who = _lines((("Assigned to", ticket.assignee or ""),))
     return "\n".join([head, *values[:20], *who, *_lines((("Ticket", ticket.url),))])
 
 
+def _ending(ticket: _Told) -> str:
+    """Return why a ticket ended."""
+    if ticket.part_of is not None:
+        return f"It is part of ticket {ticket.part_of} now, and goes on there."
+    if ticket.state == "cancelled":
+        return "It was a false alarm."
+    return "The condition has cleared." if ticket.rules else "It is done."
+
+
 def _evidence(one: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    if "host_count" in one:
+        return _crowd(one)
     texts = {name: str(one.get(name) or "") for name in ("rule", "shown", "raises", "advice")}
     return (
         (texts["rule"] or "Reading", texts["shown"]),
         ("Rule", texts["raises"]),
         ("What to do", texts["advice"]),
     )
+
+
+def _crowd(one: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """Return who shares a ticket, and, where they share no rule, with what."""
+    problems = () if one.get("rule") else (("Problems", _named(one, "problems", "problem_count")),)
+    return (("Hosts", _named(one, "hosts", "host_count")), *problems)
+
+
+def _named(one: Mapping[str, Any], which: str, count: str) -> str:
+    names, many = one.get(which), one.get(count)
+    if not isinstance(names, list) or not isinstance(many, int):
+        return ""
+    shown = [str(name) for name in names[:_MOST_NAMED]]
+    more = f" and {many - len(shown)} more" if many > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 def _shown(one: Mapping[str, Any]) -> str:

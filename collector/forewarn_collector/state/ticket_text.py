@@ -4,6 +4,7 @@ All SQL of it is in here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,14 @@ from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from forewarn_collector.sla.shown import Sla, read_sla
 from forewarn_collector.state import promises
+from forewarn_collector.state.links import LinkKind
 from forewarn_collector.state.tables import (
     clients,
     episodes,
     hosts,
     service_reports,
     sites,
+    ticket_links,
     tickets,
 )
 from forewarn_collector.ticket_body import SHARED, CarriedEpisode, Crowd, ReportLink, TicketBody
@@ -49,12 +52,13 @@ def read(
     """
     rows = connection.execute(named().where(tickets.c.id.in_(ids))).mappings().all()
     carried = _carried(connection, ids)
-    reports = _reports(connection, rows)
+    reports, owners = _reports(connection, rows), _owners(connection, rows)
     told = {}
     for row in rows:
         sha256 = reports.get(row["id"])
         link = sha256 and ReportLink(f"{ticket_url}{row['number']}/report", sha256)
         body = _body(connection, row, carried[row["id"]], link or None, ticket_url, now)
+        body = replace(body, part_of=owners.get(row["id"]))
         told[row["id"]] = row["client_id"], body
     return told
 
@@ -150,6 +154,27 @@ def sla_of(connection: Connection, row: RowMapping, now: datetime) -> Sla | None
         return None
     policy = promises.kept(connection, row["promise"])
     return read_sla(row["clocks"], policy, row["priority"], now)
+
+
+def _owners(connection: Connection, rows: Sequence[RowMapping]) -> dict[str, int]:
+    """Return the numbers of the tickets that took over closed ones, by those that they took."""
+    closed = [row["id"] for row in rows if row["closed_at"] is not None]
+    if not closed:
+        return {}
+    query = (
+        select(ticket_links.c.ticket_id, tickets.c.number)
+        .join(tickets, tickets.c.id == ticket_links.c.other_id)
+        .where(ticket_links.c.ticket_id.in_(closed))
+        .where(ticket_links.c.kind == str(LinkKind.ABSORBED))
+        .where(ticket_links.c.ticket_id.not_in(_carrying(closed)))
+        .order_by(ticket_links.c.at)
+    )
+    return {one.ticket_id: one.number for one in connection.execute(query)}
+
+
+def _carrying(ids: Sequence[str]) -> Select[tuple[str]]:
+    """Return a query for those that carry episodes of their own: these were not taken over."""
+    return select(episodes.c.ticket_id).where(episodes.c.ticket_id.in_(ids))
 
 
 def _reports(connection: Connection, rows: Sequence[RowMapping]) -> dict[str, str]:

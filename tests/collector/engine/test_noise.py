@@ -1,7 +1,7 @@
 """Many alerts, few tickets: a site's, and what is past a client's budget."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,14 @@ from tests.collector.engine.crowd import check_whole, crowd, fail, standing
 from tests.collector.engine.line import Line
 from tests.collector.engine.test_tickets import act
 
+from forewarn_collector.destinations import all_profiles
+from forewarn_collector.destinations._words import ticket_words
 from forewarn_collector.state import by_hand, work
 from forewarn_collector.state.by_hand import Call
 from forewarn_collector.state.hosts import place
-from forewarn_collector.state.tables import ticket_links
+from forewarn_collector.state.tables import outbox, ticket_links, tickets
 from forewarn_collector.state.tickets import TicketState
+from forewarn_collector.tickets import Kind, Message
 
 
 def finish(line: Line, number: int) -> None:
@@ -83,6 +86,56 @@ def test_those_of_the_last_minute_are_absorbed_and_told_so(tmp_path: Path) -> No
             links = connection.execute(select(ticket_links.c.kind)).scalars().all()
         assert links == ["absorbed"] * 4
         check_whole(line)
+
+
+def words(line: Line, number: int) -> list[Mapping[str, Any]]:
+    """Return what a ticket system is told of a ticket, message by message."""
+    with line.database.read() as connection:
+        query = select(outbox).join(tickets, tickets.c.id == outbox.c.ticket_id)
+        rows = connection.execute(
+            query.where(tickets.c.number == number).order_by(outbox.c.id)
+        ).mappings()
+        return [
+            ticket_words(
+                all_profiles()["rt"],
+                Message(
+                    id=row["id"], kind=Kind(row["kind"]), ticket_key="k", body=row["body"].encode()
+                ),
+                line.at.timestamp(),
+            )
+            for row in rows
+        ]
+
+
+def test_ticket_systems_are_told_which_hosts_share_one_and_where_another_went(
+    tmp_path: Path,
+) -> None:
+    """Whoever works there sees the hosts, and does not take what was absorbed for mended."""
+    with crowd(tmp_path, 5) as line:
+        fail(line, 101)
+        line.pass_()
+        line.wait(seconds=20)
+        fail(line, 102, 103, 104, 105)
+        line.pass_()
+        opened, closed = words(line, 1)
+        assert "pc101" in opened["text"]
+        assert closed["note"].splitlines()[0] == "It is part of ticket 2 now, and goes on there."
+        [together] = words(line, 2)
+        assert "Hosts: pc101, pc102, pc103, pc104, pc105" in together["text"].splitlines()
+        line.wait(minutes=5)
+        fail(line, *range(101, 106), value=1.0)
+        line.pass_()
+        *_, over = words(line, 2)
+        assert over["note"].splitlines()[0] == "The condition has cleared."
+
+
+def test_a_ticket_system_is_told_of_a_false_alarm_as_one(tmp_path: Path) -> None:
+    with crowd(tmp_path, 1) as line:
+        fail(line, 101)
+        line.pass_()
+        act(line, "cancel", text="a test of the alarm")
+        *_, over = words(line, 1)
+        assert over["note"].splitlines()[0] == "It was a false alarm."
 
 
 def test_what_opened_more_than_a_minute_ago_stays_by_itself(tmp_path: Path) -> None:
