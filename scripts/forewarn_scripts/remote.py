@@ -35,6 +35,7 @@ from forewarn_scripts.answers import (
 from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import Collector, read
 from forewarn_scripts.exits import NOT_WELL, WRONG_USE
+from forewarn_scripts.keyring_commands import known_version
 from forewarn_scripts.keys import (
     BadKey,
     read_public,
@@ -96,7 +97,9 @@ def run(
     canary: Annotated[int, typer.Option(min=0, help="Hosts that must succeed first.")] = 0,
     at_once: Annotated[int, typer.Option(min=0, help="Hosts at the same time; 0: all.")] = 0,
     halt_after: Annotated[int, typer.Option(min=0, help="Failures that halt it.")] = 1,
-    keyring_version: Annotated[int, typer.Option(min=1)] = 1,
+    keyring_version: Annotated[
+        int | None, typer.Option(min=1, help="Hosts must know it; by default the newest known.")
+    ] = None,
     key: KeyFile = None,
     passphrase_stdin: PassphraseStdin = False,
     yes: Yes = False,
@@ -111,7 +114,12 @@ def run(
         picked = to_run.pick(script)
         called_with = to_run.arguments(picked, argv or ())
         wishes = Wishes(
-            run_as, interpreter, timeout, parse_duration(valid), reason, keyring_version
+            run_as,
+            interpreter,
+            timeout,
+            parse_duration(valid),
+            reason,
+            keyring_version or known_version(),
         )
     except ValueError as bad:
         fail(f"no order: {bad}", WRONG_USE)

@@ -14,6 +14,7 @@ from forewarn_scripts.answers import Kept
 from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import read
 from forewarn_scripts.exits import WRONG_USE
+from forewarn_scripts.keyring_commands import known_version
 from forewarn_scripts.order import Calendar, Within
 from forewarn_scripts.own_key import KeyFile, PassphraseStdin
 from forewarn_scripts.remote_answers import StandingLine, StandingList, StandingRun, StandingWhole
@@ -74,7 +75,9 @@ def standing_new(
     halt_after: Annotated[
         int, typer.Option(min=0, help="Failures within a day that halt it for a day; 0: never.")
     ] = 3,
-    keyring_version: Annotated[int, typer.Option(min=1)] = 1,
+    keyring_version: Annotated[
+        int | None, typer.Option(min=1, help="Hosts must know it; by default the newest known.")
+    ] = None,
     key: KeyFile = None,
     passphrase_stdin: PassphraseStdin = False,
     yes: Yes = False,
@@ -85,18 +88,23 @@ def standing_new(
     allow standing orders.
 
     Every night, by the clock of the site:
-    forewarn standing new clean-temp --on client:acme --repeat daily --at 02:30
+    forewarn standing new refresh-package-metadata --on client:acme --repeat daily --at 02:30
     --zone Europe/Berlin --within out-of-hours --reason "nightly"
 
     Where a disk fills:
-    forewarn standing new clean-temp --on client:acme --on-rule DiskAlmostFull --max-per-day 2
+    forewarn standing new clean-temporary-files --on client:acme --on-rule DiskAlmostFull --max-per-day 2
     --reason "before anybody is called" -- --yes
     """
     try:
         picked = to_run.pick(script)
         called_with = to_run.arguments(picked, argv or ())
         wishes = Wishes(
-            run_as, interpreter, timeout, parse_duration(valid), reason, keyring_version
+            run_as,
+            interpreter,
+            timeout,
+            parse_duration(valid),
+            reason,
+            keyring_version or known_version(),
         )
         missed = _SHORTEST if skip_missed else parse_duration(catch_up)
         calendar = None if on_rule else _calendar(repeat, at, zone, missed)

@@ -9,13 +9,14 @@ import httpx
 import pytest
 from nacl.signing import SigningKey
 from sqlalchemy import update
-from tests.redteam.house import ANN, EVE, HOST, NOW, public
+from tests.redteam.house import ANN, BEN, COLLECTOR, EVE, HOST, NOW, named, public
 from tests.redteam.way import AT, HOST_ID, Way, Who
 
 from forewarn_agent.orders import Orders
 from forewarn_checks.base import Lane
 from forewarn_collector.state import orders as state
 from forewarn_collector.state import tables
+from forewarn_collector.state.keyrings import publish
 from forewarn_collector.state.offering import Progress
 from forewarn_collector.state.order_results import record_result
 from forewarn_collector.state.orders import Pace, Refused
@@ -198,3 +199,18 @@ def test_an_order_spreads_as_it_was_paced(
 
 def _at() -> str:
     return "2026-11-21T08:00:00Z"
+
+
+def test_a_published_keyring_reaches_hosts_with_their_next_order(way: Way) -> None:
+    """Ann left; Ben's first order brings the keyring that says so."""
+    second = way.house.keyring(by=(ANN, BEN), version=2, keys=(named(BEN, "ben"),)).to_bytes()
+    with way.database.write() as connection:
+        for data in (way.house.keyring().to_bytes(), second):
+            publish(connection, data, COLLECTOR, "ann", NOW)
+    way.propose(way.house.order(BEN, keyring_version=2))
+    assert way.agent.fetch(0) == 1
+    assert way.house.runs() == 1
+    assert way.house.begin().status().keyring_version == 2
+    way.propose(way.house.order(ANN, keyring_version=2))
+    way.agent.fetch(0)
+    assert way.house.refusals() == ["not-signed"]
