@@ -64,11 +64,11 @@ def test_the_units_are_as_tight_as_they_were_made(site: Site) -> None:
             f"systemd-analyze security --no-pager --threshold={most} {unit} | tail -1"
         )
         print(f"\n{unit}: {told.strip()}")
-    told = site.machine.told(
+    verified = site.machine.told(
         "systemd-analyze verify /etc/systemd/system/forewarn-*.service"
         " /etc/systemd/system/forewarn-*.socket"
     )
-    assert told == (0, "")
+    assert verified == (0, "")
 
 
 def test_a_signed_script_runs_in_a_unit_of_its_own(site: Site) -> None:
