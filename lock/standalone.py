@@ -8,8 +8,10 @@ bytes each time for the same parts.
 """
 
 import argparse
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -19,7 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
-_ALWAYS = (2020, 1, 1, 0, 0, 0)  # the time of each file, or two builds would differ
+# Without these two builds differ: the time of each file, and of the program, and the order of sets.
+_ALWAYS = (2020, 1, 1, 0, 0, 0)
+_STEADY = {"SOURCE_DATE_EPOCH": "1577836800", "PYTHONHASHSEED": "0"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Build the agent with its own Python.")
     parser.add_argument("--out", type=Path, default=ROOT / "build/standalone")
     out = parser.parse_args(arguments).out
+    if os.environ.get("PYTHONHASHSEED") != _STEADY["PYTHONHASHSEED"]:
+        again = [sys.executable, __file__, *arguments]
+        return subprocess.run(again, env=os.environ | _STEADY, check=False).returncode
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="forewarn-standalone-") as box:
         made = pack(freeze(Path(box)), out / f"{name()}.zip")

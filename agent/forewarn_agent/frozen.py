@@ -10,7 +10,10 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import freeze_support
 
-PARTS = frozenset(f"forewarn_agent.{name}" for name in ("main", "child", "helper", "service_host"))
+PARTS = frozenset(
+    f"forewarn_agent.{name}"
+    for name in ("main", "child", "helper", "service_host", "service_helper")
+)
 """What may be asked for.  A program that runs any module for anybody would be a Python, too."""
 
 _ALONE = frozenset({"-I", "-P"})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from forewarn_checks.base import Check, Reader
 
 if TYPE_CHECKING:
-    import socket
+    from forewarn_agent.helper.framing import Line
 
 DIRECTORY_VARIABLE = "FOREWARN_AGENT_DIR"
 CONFIG_NAME = "agent.toml"
@@ -48,16 +48,35 @@ def helper_socket() -> Path:
 
 
 def is_root() -> bool:
-    """Say whether this process may do everything; on Windows nobody asks."""
-    return sys.platform == "win32" or os.geteuid() == 0
+    """Say whether this process may do everything here."""
+    if sys.platform == "win32":
+        import ctypes
+
+        return bool(ctypes.windll.shell32.IsUserAnAdmin())
+    return os.geteuid() == 0
 
 
-def connect_local(path: Path, timeout_seconds: float) -> "socket.socket":
-    """Return a connection to a local socket.  Raises OSError."""
+def has_helper() -> bool:
+    """Say whether there is a helper to ask, running or not."""
+    if sys.platform == "win32":
+        from forewarn_agent import service_access, service_control
+
+        return service_control.state(service_access.HELPER) != "absent"
+    return helper_socket().exists()
+
+
+def connect_local(path: Path, timeout_seconds: float) -> "Line":
+    """Return a connection to the helper, which is started by it.  Raises OSError."""
+    if sys.platform == "win32":
+        from forewarn_agent import service_control, service_pipe
+
+        try:
+            service_control.ask_helper_to_start()
+        except service_control.CannotControl as failure:
+            raise OSError(str(failure)) from failure
+        return service_pipe.connect(path, timeout_seconds)
     import socket
 
-    if sys.platform == "win32":
-        raise OSError("there is no helper on this system yet")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         connection.settimeout(timeout_seconds)

@@ -52,7 +52,7 @@ def smart_reader(own: Reader | None, ask: AskHelper) -> Reader | None:
     helped = through_helper(ask)
 
     def read(options: Options) -> Iterator[Reading]:
-        reader = helped if paths.helper_socket().exists() else own
+        reader = helped if paths.has_helper() else own
         yield from reader(options)
 
     return read

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 NAME = "forewarn"
+HELPER = "forewarn-helper"
 ACCOUNT = rf"NT SERVICE\{NAME}"
 """The account of the service: without a password, and without rights but those given to it."""
 
@@ -57,6 +58,18 @@ def state_list(service: str) -> str:
     """Return the access list of a folder that `service` keeps its things in."""
     its_own = f"(A;OICI;{_MODIFY:#x};;;{service_sid(service)})"
     return f"D:P(A;OICI;FA;;;{SYSTEM})(A;OICI;FA;;;{ADMINISTRATORS}){its_own}"
+
+
+def system_list() -> str:
+    """Return the access list of a folder for SYSTEM and administrators alone."""
+    return f"D:P(A;OICI;FA;;;{SYSTEM})(A;OICI;FA;;;{ADMINISTRATORS})"
+
+
+def helper_service_list(service: str) -> str:
+    """Return the access list of the helper's service: what any has, and `service` may start it."""
+    anybody = "(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)"
+    ours = "(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"
+    return f"D:{ours}{anybody}(A;;LCRP;;;{service_sid(service)})"
 
 
 def strangers(descriptor: str, known: Collection[str], rights: int) -> tuple[str, ...]:

@@ -35,17 +35,17 @@ _err = Console(stderr=True)
 
 @app.command("install")
 def install(directory: Directory = _HERE) -> None:
-    """Make the service, or change the one there is to this program; does not start it.
+    """Make the services of agent and helper, or change those there are to this program.
 
-    Closes the folder to all but the service, SYSTEM and administrators.  Exit code 1: Windows
-    refused.
+    Starts nothing.  Closes the folders to all but the service, SYSTEM and administrators.  Exit
+    code 1: Windows refused.
     """
     if sys.platform != "win32":
         _elsewhere()
     from forewarn_agent import service_control as control
 
     try:
-        unknown = control.install(directory, _HERE)
+        unknown = control.install(directory, _HERE, paths.helper_directory())
     except (control.CannotControl, OSError) as failure:
         _fail(str(failure))
     _out.print(
@@ -58,7 +58,7 @@ def install(directory: Directory = _HERE) -> None:
 
 @app.command("uninstall")
 def uninstall() -> None:
-    """Stop the service and remove it; what it kept stays.  Exit code 1: Windows refused."""
+    """Stop the services and remove them; what they kept stays.  Exit code 1: Windows refused."""
     if sys.platform != "win32":
         _elsewhere()
     from forewarn_agent import service_control as control

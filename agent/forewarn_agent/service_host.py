@@ -7,7 +7,6 @@ children of checks say on stderr goes to stderr.log beside it.
 """
 
 import logging
-import logging.handlers
 import os
 import sys
 import threading
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import servicemanager
-import win32api
 import win32service
 import win32serviceutil
 
@@ -23,13 +21,12 @@ from forewarn_agent import main as agent
 from forewarn_agent import paths
 from forewarn_agent.exits import NOT_ENROLLED
 from forewarn_agent.service_access import NAME
+from forewarn_agent.service_log import handler_in, speak_into
 
 assert sys.platform == "win32"
 
 log = logging.getLogger(__name__)
 
-_LOG_BYTES = 2**20
-_LOGS_KEPT = 3
 _STOP_MILLISECONDS = 10_000
 _START_MILLISECONDS = 60_000
 _SILENT_MOST_SECONDS = 120.0
@@ -77,10 +74,7 @@ class Service(win32serviceutil.ServiceFramework):
     def SvcRun(self) -> None:  # noqa: N802 - its name is given
         """Run the agent until told to stop."""
         self.ReportServiceStatus(win32service.SERVICE_START_PENDING, _START_MILLISECONDS)
-        handler = logging.handlers.RotatingFileHandler(
-            self.directory / "log" / "agent.log",
-            maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8", delay=True,
-        )  # fmt: skip
+        handler = handler_in(self.directory / "log", "agent.log")
         watchdog = Watchdog(_give_up)
         paths.service_listeners[:] = [self._hear, watchdog.hear]
         threading.Thread(target=watchdog.watch, args=(self._over,), daemon=True).start()
@@ -102,17 +96,6 @@ def _give_up() -> None:
     log.critical("nothing was sampled for too long; ending, to be started again")
     logging.shutdown()
     os._exit(1)
-
-
-def speak_into(folder: Path) -> None:
-    """Let stderr, ours and that of our children, be a file: a service has none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder / "stderr.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-    os.dup2(file, 2, inheritable=True)
-    import msvcrt
-
-    win32api.SetStdHandle(win32api.STD_ERROR_HANDLE, msvcrt.get_osfhandle(2))
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
 
 
 def main() -> None:

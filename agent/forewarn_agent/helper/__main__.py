@@ -25,15 +25,15 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from forewarn_agent import child, identity, logs, paths
+from forewarn_agent import identity, logs, paths
 from forewarn_agent.durable import InUse
 from forewarn_agent.exits import NOT_ENROLLED, NOT_WELL, WRONG_USE
 from forewarn_agent.helper import execution, frames, framing
 from forewarn_agent.helper.desk import Desk, Surroundings
+from forewarn_agent.helper.drives import read_drives
 from forewarn_agent.helper.frames import RunRequest, SmartRequest
 from forewarn_agent.helper.framing import BadFrame, Json
 from forewarn_agent.identity import BrokenIdentity, NotEnrolled
-from forewarn_checks.base import CannotRead, NothingToRead
 from forewarn_scripts.decide import Endpoint
 from forewarn_scripts.envelope import MOST_BYTES
 from forewarn_scripts.keys import key_id
@@ -128,25 +128,8 @@ def _answered(connection: socket.socket, desk: Desk) -> Json:
             return {"error": "the order is too long"}
         return {"result": desk.run(request).decode()}
     if isinstance(request, SmartRequest):
-        return _smart()
+        return read_drives()
     return asdict(desk.status())
-
-
-def _smart() -> Json:
-    """Return what the drives say, one line a reading, as a child of the agent would."""
-    import importlib
-
-    check = importlib.import_module("forewarn_checks.smart").CHECK
-    lines: list[str] = []
-    how, error = "ok", ""
-    try:
-        options = {option.name: option.default for option in check.options}
-        lines += [child.line_of(reading) for reading in child.InChild(check)(options)]
-    except NothingToRead as nothing:
-        how, error = "nothing", str(nothing)
-    except CannotRead as failure:
-        how, error = "failed", str(failure)
-    return {"lines": lines, "end": how, "error": error}
 
 
 def _peer(connection: socket.socket) -> int:
