@@ -11,6 +11,7 @@ from rich.text import Text
 
 from forewarn_checks.base import Unit
 from forewarn_checks.base.amounts import write_value
+from forewarn_scripts import library
 from forewarn_scripts.answers import (
     Absence,
     Alert,
@@ -205,6 +206,13 @@ def _state(ticket: Ticket) -> str:
     return f"{ticket.state}{waiting}, condition {ticket.condition}"
 
 
+def _may_help(ticket: Ticket) -> str:
+    """Return how the scripts of the library are run that may help with what still fires."""
+    rules = {one.rule for one in ticket.episodes if one.closed_at is None}
+    names = sorted({script.name for rule in rules for script in library.for_rule(rule)})
+    return ", ".join(f"forewarn run {name}" for name in names)
+
+
 def _clock(clock: ClockShown | None) -> str:
     """Return e.g. ``running, 2 h 5 min left, due 2026-11-21 10:05``; "" for no promise."""
     if clock is None:
@@ -229,6 +237,7 @@ def ticket_whole(ticket: Ticket) -> RenderableType:
         ("promise", "" if ticket.sla is None else ticket.sla.policy),
         ("response", "" if ticket.sla is None else _clock(ticket.sla.response)),
         ("resolution", "" if ticket.sla is None else _clock(ticket.sla.resolution)),
+        ("may help", _may_help(ticket)),
         ("opened", when(ticket.opened_at)),
         ("resolved", when(ticket.resolved_at)),
         ("closed", when(ticket.closed_at)),
