@@ -21,7 +21,7 @@ docs:  ## write the tables and sample files that are made from declarations
 	$(BIN)/python docs/generate.py
 
 site: docs  ## the documents as a site, in build/site; asks no other machine for anything
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench:  ## every number we publish, measured again on this machine
 	$(BIN)/python -m benchmarks

@@ -36,6 +36,7 @@ from forewarn_collector.cli import app as collector_app
 from forewarn_collector.config import CollectorConfig
 from forewarn_collector.rule_tests import read as read_rule_tests
 from forewarn_collector.rule_trial import run as try_rules
+from forewarn_scripts import manifest, policy
 from forewarn_scripts.cli import app as operator_app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,21 @@ COMMANDS = {
     "forewarn": operator_app,
 }
 # Of the system, not ours: what they are asked is read by people.
-SYSTEM = {"sudo", "curl", "git", "cd", "systemctl", "mv", "install", "apt-get", "podman", "docker"}
+SYSTEM = {
+    "sudo",
+    "curl",
+    "head",
+    "base64",
+    "grep",
+    "git",
+    "cd",
+    "systemctl",
+    "mv",
+    "install",
+    "apt-get",
+    "podman",
+    "docker",
+}
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"<!-- (runs|serves|words|plugin|check|rules|lab: (\S+)) -->\n$")
 
@@ -86,6 +101,7 @@ RUN = ("runs", "serves")
 def commands(text: str) -> Iterator[list[str]]:
     """Yield every command of a block as words; pipes, redirections and comments are taken apart."""
     for line in text.replace("\\\n", " ").splitlines():
+        line = re.sub(r"^\w+=\$\((.*)\)$", r"\1", line)
         lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
         words: list[str] = []
@@ -216,7 +232,7 @@ def test_what_runs_runs(page: Path, tmp_path: Path) -> None:
         for block in (b for b in SHELL if b.page == page and b.mark in RUN):
             text = re.sub(r"\b(18440|18441)\b", lambda port: ports[port[1]], block.text)
             if block.mark == "serves":
-                _serve(stack, text, tmp_path, environment, ports)
+                _serve(stack, text, tmp_path, environment)
                 continue
             argv = ["/bin/sh", "-eu", "-c", text]
             done = subprocess.run(
@@ -225,9 +241,7 @@ def test_what_runs_runs(page: Path, tmp_path: Path) -> None:
             assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
 
 
-def _serve(
-    stack: ExitStack, text: str, folder: Path, environment: dict[str, str], ports: dict[str, str]
-) -> None:
+def _serve(stack: ExitStack, text: str, folder: Path, environment: dict[str, str]) -> None:
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
             shlex.split(text), cwd=folder, env=environment, stdout=log, stderr=log
@@ -236,10 +250,10 @@ def _serve(
     stack.callback(process.terminate)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with socket.socket() as knock:
-            if knock.connect_ex(("127.0.0.1", int(ports["18440"]))) == 0:
-                return
-        assert process.poll() is None, (folder / "serve.log").read_text("utf-8")
+        told = (folder / "serve.log").read_text("utf-8")
+        if "ready:" in told:
+            return
+        assert process.poll() is None, told
         time.sleep(0.1)
     raise AssertionError((folder / "serve.log").read_text("utf-8"))
 
@@ -278,9 +292,11 @@ def _as_agent(file: Path) -> None:
 
 
 def _as_manifest(file: Path) -> None:
-    from forewarn_scripts import manifest
-
     manifest.parse(file.read_text("utf-8"))
+
+
+def _as_policy(file: Path) -> None:
+    policy.parse(file.read_text("utf-8"))
 
 
 def _as_rule_tests(file: Path) -> None:
@@ -290,6 +306,7 @@ def _as_rule_tests(file: Path) -> None:
 
 READERS: dict[str, Callable[[Path], None]] = {
     "tests": _as_rule_tests,
+    "mode": _as_policy,
     "checks": _as_agent,
     "arguments": _as_manifest,
     "rules": _as_collector,
