@@ -1,6 +1,5 @@
 """Long absences, systems that forget, and destinations that are taken away."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager

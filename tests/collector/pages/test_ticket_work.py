@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from tests.collector.pages.conftest import CAN_PRINT, House, Visitor
 
 from forewarn_collector.api.principal import Role
@@ -15,7 +16,7 @@ from forewarn_collector.pages.clocks import clocks_of, span
 from forewarn_collector.sla.clocks import Pace
 from forewarn_collector.sla.policy import Policies, Policy, Target
 from forewarn_collector.sla.shown import ClockShown, Sla
-from forewarn_collector.state.tables import sites
+from forewarn_collector.state.tables import service_reports, sites
 
 HOUR = timedelta(hours=1)
 GOLD = Policy(name="gold", targets={"P3": Target(response=HOUR, resolution=8 * HOUR)})
@@ -241,3 +242,30 @@ def test_a_clock_is_told_in_a_word_and_a_shape(
     )
     (view,) = clocks_of(Sla(policy="gold", response=clock, resolution=None))
     assert (view.word, view.level) == (word, level)
+
+
+def test_the_report_of_a_ticket_of_many_hosts_shows_a_dozen_and_lists_the_rest(
+    house: House, ann: Visitor
+) -> None:
+    """A page of two hundred boxes is not read; how many there were in all is said."""
+    place = opened(house, ann)
+    ann.post(f"{place}/resolve", text="power is back")
+    one = {
+        "rule": "HostSilent",
+        "raises": "",
+        "advice": "",
+        "severity": "high",
+        "before": {"value": 1.0, "shown": "silent"},
+        "after": None,
+        "opened_at": "2026-03-01T12:00:00.000Z",
+        "closed_at": None,
+    }
+    many = [{**one, "title": f"<b>pc{n}</b> is silent"} for n in range(200)]
+    with house.fleet.database.write() as connection:
+        row = connection.execute(select(service_reports)).mappings().one()
+        told = {**json.loads(row["document"]), "raised_by": many, "raised_by_count": 4711}
+        connection.execute(update(service_reports).values(document=json.dumps(told)))
+    page = ann.get(f"{place}/report").text
+    assert page.count('<section class="episode">') == 12
+    assert page.count("&lt;b&gt;pc") == 200
+    assert "Of 4711 in all, the worst and oldest 200 are listed." in page
