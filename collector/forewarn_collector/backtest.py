@@ -123,22 +123,33 @@ def replay(source: Source, book: RuleBook, began: int, ended: int) -> Iterator[i
         for part in _passes(batch):
             moment = int(part.received.max())
             # Silence is noticed while nothing comes, too.
-            while listens and moment - now > PASS:
-                now += PASS
-                replay.listen(now)
+            if listens:
+                for waited in _waits(now, moment):
+                    replay.listen(waited)
             now = max(now, moment)
             replay.receive(part, now)
             replay.listen(now)
             points += len(part.at)
         seen.update(np.unique(batch.host).tolist())
         yield now
-    while listens and now + PASS <= ended:
-        now += PASS
-        replay.listen(now)
+    if listens:
+        for waited in _waits(now, ended + 1):
+            replay.listen(waited)
     last = max(ended, now)
     yield Outcome(
         book, replay.episodes, len(seen), points, began, last, replay.ledger, source.hears
     )
+
+
+def _waits(since: int, until: int) -> Iterator[int]:
+    """Yield when to listen before `until` while nothing comes: every minute for a day, then rarer.
+
+    A moment after so long is told to a thousandth; a file may hold one reading in a century.
+    """
+    now = since
+    while until - now > PASS:
+        now += min(max(PASS, (now - since) // 1440), until - now - 1)
+        yield now
 
 
 def _passes(batch: Points) -> Iterator[Points]:

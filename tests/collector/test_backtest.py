@@ -147,6 +147,38 @@ def test_a_file_read_rarely_makes_no_host_silent_unless_it_is_all_they_sent(tmp_
     assert command("--silence")[0] == 2
 
 
+def test_one_reading_in_a_thousand_years_is_waited_for_in_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    head = "host,metric,labels,ts,value"
+    path.write_text(f"{head}\nweb1,disk_used_ratio,,0,0.5\nweb1,disk_used_ratio,,32000000000,0.5\n")
+    code, out = command("--series", str(path), "--silence", "--json")
+    (episode,) = json.loads(out)["rules"]["HostSilent"]["episodes"]
+    assert code == 0
+    assert episode["opened_at"] == "1970-01-01T00:10:00.000Z"
+    assert episode["closed_at"].startswith("29")
+
+
+def test_readings_as_large_as_numbers_get_are_judged_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    rows = [
+        f"web1,disk_used_ratio,,{T0 // 1_000_000 + 300 * turn},{'-' * (turn % 2)}1e308"
+        for turn in range(20)
+    ]
+    path.write_text("\n".join(["host,metric,labels,ts,value", *rows]) + "\n")
+    assert command("--series", str(path))[0] == 0
+
+
+def test_a_parquet_file_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "series.pq"
+    moments = pa.array([T0 // 1_000_000 + 300 * turn for turn in range(4)], pa.int32())
+    columns = {"host": ["web1"] * 4, "metric": ["disk_used_ratio"] * 4, "labels": [None] * 4}
+    pq.write_table(
+        pa.table({**columns, "ts": moments, "value": pa.array([1] * 4, pa.int8())}), path
+    )
+    code, out = command("--series", str(path), "--json")
+    assert (code, json.loads(out)["summary"]["points"]) == (0, 4)
+
+
 @pytest.mark.parametrize("most", ["nan", "-1", "inf"])
 def test_a_limit_that_limits_nothing_is_refused(most: str, tmp_path: Path) -> None:
     path = tmp_path / "series.csv"

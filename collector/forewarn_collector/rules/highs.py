@@ -23,6 +23,9 @@ Rows = NDArray[np.int64]
 Column = NDArray[np.float64]
 
 
+_FARTHEST = 1e37  # differences of two such still are numbers of 32 bits
+
+
 class Highs:
     """The daily peaks of many series that all look at one level.  Rows are given out in order."""
 
@@ -60,7 +63,8 @@ class Highs:
         """Take in one reading of each row, none older than those before."""
         self._turn(rows, at // DAY)
         here = at // DAY % _DAYS
-        rounded = value.astype(np.float32)
+        # What is sent may be any number; so far from every level it need not be exact.
+        rounded = np.clip(value, -_FARTHEST, _FARTHEST).astype(np.float32)
         self._peak[rows, here] = np.maximum(self._peak[rows, here], rounded)
         side = at // DAY % 2
         self._low[rows, side] = np.minimum(self._low[rows, side], rounded)

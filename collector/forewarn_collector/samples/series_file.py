@@ -64,10 +64,14 @@ class Rows:
 def read_series(path: Path) -> Rows:
     """Return the readings of a file.  Raises BadSeriesFile."""
     if not path.is_file():
-        raise BadSeriesFile(f"{path}: there is no such file; give a CSV or Parquet file: {_WANTED}")
+        raise BadSeriesFile(
+            f"{path}: is a folder or not there; give a CSV or Parquet file: {_WANTED}"
+        )
     with duckdb.connect() as connection:
         try:
             return _rows(connection, path)
+        except OSError as wrong:
+            raise BadSeriesFile(f"{path}: {wrong.strerror}; make it readable") from None
         except duckdb.Error as wrong:
             raise BadSeriesFile(f"{path}: {_said(str(wrong))}; {_WANTED}") from None
 
@@ -119,7 +123,7 @@ def _rows(connection: DuckDBPyConnection, path: Path) -> Rows:
 
 def _opened(connection: DuckDBPyConnection, path: Path) -> tuple[DuckDBPyRelation, str, int]:
     """Return the table, registered as `given`, what its rows are called, and the first's number."""
-    if path.suffix == ".parquet":
+    if _is_parquet(path):
         table, unit, first = connection.read_parquet(str(path)), "row", 1
     else:
         # Without guessing: a file that makes no sense is to be told of by its lines.
@@ -131,6 +135,12 @@ def _opened(connection: DuckDBPyConnection, path: Path) -> tuple[DuckDBPyRelatio
         unit, first = "line", 2
     table.create_view("given")
     return table, unit, first
+
+
+def _is_parquet(path: Path) -> bool:
+    """Say what a file is by what is in it: names end in .parquet, .PARQUET, .pq or nothing."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix == ".parquet"
 
 
 def _header(path: Path) -> list[str]:
