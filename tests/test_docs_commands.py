@@ -6,10 +6,11 @@ A block of shell commands is preceded by a comment that says which:
     <!-- serves -->         started there, and kept until the page's last block has run
     <!-- words -->          each command, option and path exists
     <!-- lab: FILE -->      the same, and FILE does it as root
-    <!-- plugin -->         a check of one's own, run by the check that runs them
+    <!-- plugin -->         a check of one's own, run as the check of that name would
 
-Other languages are held to what reads them: TOML to the collector's, the agent's and the scripts'
-settings, Python to the contract of checks.
+PowerShell's are held by their words alone: there is none here to run them. Other languages are
+held to what reads them: TOML to the collector's, the agent's and the scripts' settings, Python to
+the contract of checks.
 """
 
 import importlib.util
@@ -131,6 +132,8 @@ def hold(words: list[str]) -> None:
     elif first == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert set(rest) <= set(targets)
+    elif first == "python" and rest[0].endswith(".py"):
+        assert (ROOT / rest[0]).exists(), rest[0]
     elif first == "python":
         assert rest[0] == "-m"
         assert (ROOT / rest[1].replace(".", "/")).with_suffix(".py").exists() or (
@@ -179,7 +182,7 @@ def test_every_block_says_how_it_is_held() -> None:
         if block.language == "sh":
             assert block.mark, f"{block}: put <!-- runs --> or <!-- words --> before it"
         else:
-            assert block.language in ("toml", "python", "text", "json"), str(block)
+            assert block.language in ("powershell", "toml", "python", "text", "json"), str(block)
     for page in PAGES:
         text = _FENCE.sub("", page.read_text("utf-8"))
         indented = re.search(r"\n\n {4}(?![-*\d ])\S.*", text)
@@ -192,6 +195,14 @@ def test_every_word_of_a_command_exists(block: Block) -> None:
         hold(words)
     if block.lab:
         assert (ROOT / block.lab).exists()
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "powershell"], ids=str)
+def test_every_word_of_a_command_for_windows_exists(block: Block) -> None:
+    """Of commands that are ours; the rest is PowerShell's own."""
+    for words in commands(block.text.replace("\\", "/")):
+        if words and words[0] in (*COMMANDS, "python"):
+            hold(words)
 
 
 @pytest.mark.parametrize(
