@@ -98,6 +98,12 @@ def find(name: str) -> LibraryScript:
         ) from None
 
 
+def of_hash(sha256: str) -> LibraryScript | None:
+    """Return the script that has a body of this hash, None when none has."""
+    scripts = all_scripts().values()
+    return next((one for one in scripts if sha256 in {b.sha256 for b in one.bodies.values()}), None)
+
+
 def for_rule(rule: str) -> tuple[LibraryScript, ...]:
     """Return the scripts that may help with what a rule tells of."""
     return tuple(one for one in all_scripts().values() if rule in one.manifest.helps_with)

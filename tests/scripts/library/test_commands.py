@@ -106,7 +106,7 @@ def test_a_policy_entry_can_be_pasted() -> None:
 
 def ticket(*rules: tuple[str, datetime | None]) -> str:
     """Return how a ticket of these rules, each with its end, is shown."""
-    episodes = [
+    episodes: list[dict[str, object]] = [
         {
             "rule": rule,
             "component": "/",
