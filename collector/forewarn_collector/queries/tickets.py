@@ -56,7 +56,8 @@ def list_tickets(
 
     `now` is the moment their clocks are read at; without it, that of their last change.
 
-    Site tickets, which have no host, are only in lists without a selector.  Raises BadCursor.
+    A ticket that many hosts share is in the list of each; what is about a site and carries nothing
+    is only in lists without a selector.  Raises BadCursor.
     """
     before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
     found = state.find(

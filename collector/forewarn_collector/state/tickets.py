@@ -162,7 +162,8 @@ def find(
 ) -> list[Ticket]:
     """Return tickets, the newest first; `before` is the lowest number of the page before.
 
-    `among` is a query for the ids of the hosts they may be of, `where` what else is asked of them.
+    `among` is a query for the ids of the hosts they may be of, or carry episodes of; `where` is
+    what else is asked of them.
     """
     query = _scoped(clients).where(*where).order_by(tickets.c.number.desc()).limit(limit)
     if priorities is not None:
@@ -173,7 +174,9 @@ def find(
         shared = select(episodes.c.ticket_id).where(episodes.c.host_id == host_id)
         query = query.where(or_(tickets.c.host_id == host_id, tickets.c.id.in_(shared)))
     if among is not None:
-        query = query.where(tickets.c.host_id.in_(among))
+        carries = (episodes.c.ticket_id == tickets.c.id) & episodes.c.host_id.in_(among)
+        lent = tickets.c.kind.is_not(None) & select(episodes.c.id).where(carries).exists()
+        query = query.where(or_(tickets.c.host_id.in_(among), lent))
     if before is not None:
         query = query.where(tickets.c.number < before)
     return [_ticket(connection, row, now) for row in connection.execute(query).mappings()]

@@ -10,8 +10,11 @@ from tests.collector.engine.crowd import check_whole, crowd, fail, standing
 from tests.collector.engine.line import Line
 from tests.collector.engine.test_tickets import act
 
+from forewarn_collector.api.principal import Principal, Role
 from forewarn_collector.destinations import all_profiles
 from forewarn_collector.destinations._words import ticket_words
+from forewarn_collector.queries.tickets import list_tickets
+from forewarn_collector.selector import parse
 from forewarn_collector.state import by_hand, work
 from forewarn_collector.state.by_hand import Call
 from forewarn_collector.state.hosts import place
@@ -136,6 +139,25 @@ def test_a_ticket_system_is_told_of_a_false_alarm_as_one(tmp_path: Path) -> None
         act(line, "cancel", text="a test of the alarm")
         *_, over = words(line, 1)
         assert over["note"].splitlines()[0] == "It was a false alarm."
+
+
+def test_a_site_ticket_is_found_by_each_of_its_hosts(tmp_path: Path) -> None:
+    """Who looks at the tickets of a client, or of some hosts, must not miss the largest."""
+    with crowd(tmp_path, 12, sites=2) as line:
+        fail(line, *range(101, 112, 2))  # the odd ones are at one site
+        fail(line, 102)
+        line.pass_()
+        everybody = Principal("test", Role.ADMIN, None)
+        with line.database.read() as connection:
+
+            def titles(text: str) -> list[str]:
+                found = list_tickets(connection, everybody, parse(text)).tickets
+                return [one.title for one in found]
+
+            assert titles("host:pc103") == ["TestFailed on 6 hosts of site1"]
+            assert titles("host:pc102") == ["/srv on pc102 failed its test"]
+            assert titles("host:pc104") == []
+            assert len(titles("client:acme")) == 2
 
 
 def test_what_opened_more_than_a_minute_ago_stays_by_itself(tmp_path: Path) -> None:
