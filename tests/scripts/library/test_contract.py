@@ -154,6 +154,17 @@ def test_a_body_refuses_what_its_manifest_refuses(script: LibraryScript, stage: 
     assert not list(stage.folder.rglob("hacked"))
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_every_shell_that_calls_itself_sh_reads_the_bodies(shell: str, tmp_path: Path) -> None:
+    program, *words = shell.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"apt-get install {program}")
+    for script in SCRIPTS:
+        body = tmp_path / f"{script.name}.sh"
+        body.write_bytes(script.body("linux").script)
+        subprocess.run([program, *words, "-n", body], check=True)
+
+
 @pytest.mark.parametrize("script", LINUX)
 def test_shellcheck_finds_nothing(script: LibraryScript, tmp_path: Path) -> None:
     """Unquoted words above all."""

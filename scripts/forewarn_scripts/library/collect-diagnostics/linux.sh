@@ -28,10 +28,24 @@ part uptime 1 uptime
 part memory 4 free -m
 [ ! -d /proc/pressure ] || part 'pressure (share of the last 10, 60 and 300 s lost)' 8 \
     grep -H . /proc/pressure/cpu /proc/pressure/memory /proc/pressure/io
-part 'processes by processor time' 11 ps -eo pid,user,pcpu,pmem,rss,stat,comm --sort=-pcpu
-part 'processes by memory' 11 ps -eo pid,user,pcpu,pmem,rss,stat,comm --sort=-rss
-part 'filesystems' 40 df -hPT -x tmpfs -x devtmpfs -x squashfs -x overlay
-part 'inodes' 40 df -hPi -x tmpfs -x devtmpfs -x squashfs -x overlay
+if ps --version >/dev/null 2>&1; then
+    part 'processes by processor time' 11 ps -eo pid,user,pcpu,pmem,rss,stat,comm --sort=-pcpu
+    part 'processes by memory' 11 ps -eo pid,user,pcpu,pmem,rss,stat,comm --sort=-rss
+else  # busybox knows fewer words
+    echo '== processes by memory (KiB, number, name)'
+    (
+        set +f
+        awk '/^Name:/ { name = $2 } /^Pid:/ { pid = $2 } /^VmRSS:/ { print $2, pid, name }' \
+            /proc/[0-9]*/status 2>/dev/null | sort -rn | head -n 10
+    )
+fi
+if df --version >/dev/null 2>&1; then
+    part filesystems 40 df -hPT -x tmpfs -x devtmpfs -x squashfs -x overlay
+    part inodes 40 df -hPi -x tmpfs -x devtmpfs -x squashfs -x overlay
+else
+    part filesystems 40 df -hPT
+    part inodes 40 df -hPi
+fi
 echo '== mounted read-only'
 awk '($2 !~ /^\/(proc|sys|dev|run|snap)(\/|$)/) && ($4 ~ /(^|,)ro(,|$)/) { print $1, $2, $3 }' \
     /proc/mounts | head -n 20
@@ -39,7 +53,11 @@ part 'block devices' 40 lsblk -o NAME,SIZE,TYPE,FSTYPE,MOUNTPOINT,MODEL
 part 'failed services' 30 systemctl list-units --failed --no-legend --no-pager --plain
 part 'errors of the last day' "$lines" \
     journalctl --since=-24h --priority=err --lines="$lines" --no-pager --output=short-iso --quiet
-part 'addresses' 40 ip -brief address
+if ip -brief address >/dev/null 2>&1; then
+    part addresses 40 ip -brief address
+else
+    part addresses 60 ip address
+fi
 part 'routes' 20 ip route
 part 'listening' 40 ss -Hltun
 if [ -r /etc/resolv.conf ]; then
