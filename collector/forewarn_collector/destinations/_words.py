@@ -181,11 +181,13 @@ def _ending(ticket: _Told) -> str:
 def _evidence(one: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     if "host_count" in one:
         return _crowd(one)
-    texts = {name: str(one.get(name) or "") for name in ("rule", "shown", "raises", "advice")}
+    names = ("rule", "shown", "raises", "advice", "runbook_url")
+    texts = {name: str(one.get(name) or "") for name in names}
     return (
         (texts["rule"] or "Reading", texts["shown"]),
         ("Rule", texts["raises"]),
         ("What to do", texts["advice"]),
+        ("Runbook", texts["runbook_url"]),
     )
 
 
