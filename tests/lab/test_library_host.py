@@ -93,3 +93,36 @@ def test_only_what_was_not_touched_for_days_is_deleted(tmp_path: Path) -> None:
     assert "/var/tmp, older than 10 days: 4 MiB in 1 files" in shown
     assert "old" in shown.split("a:")[1]
     assert done.splitlines()[-3:] == ["./a/young", "./systemd-private-1/old", "./touched"]
+
+
+def test_alpine_gets_all_updates_by_its_own_manager(tmp_path: Path) -> None:
+    """By an apk of the test's own: a real one is not to be had here."""
+    apk = tmp_path / "bin/apk"
+    apk.parent.mkdir()
+    apk.write_text(
+        f"""#!/bin/sh
+        echo "$@" >> {tmp_path}/calls
+        case " $* " in
+            *' --simulate '*) [ -e {tmp_path}/done ] ||
+                echo '(1/1) Upgrading busybox (1.36.1-r2 -> 1.36.1-r5)'; echo 'OK: 8 MiB' ;;
+            *' upgrade '*) touch {tmp_path}/done ;;
+        esac\n"""
+    )
+    apk.chmod(0o755)
+    (tmp_path / "os-release").write_text("ID=alpine\nVERSION_ID=3.20\n")
+    updates = FOLDER / "apply-updates/linux.sh"
+    refresh = FOLDER / "refresh-package-metadata/linux.sh"
+    said = in_own_mounts(f"""
+        mount --bind {tmp_path}/os-release $(readlink -f /etc/os-release)
+        PATH={tmp_path}/bin:$PATH
+        sh {updates} --which=security --yes && exit 1 || echo "code $?"
+        sh {updates} --which=all; sh {updates} --which=all --yes; sh {updates} --which=all --yes
+        sh {refresh}""")
+    assert "code 69" in said
+    assert said.count("busybox 1.36.1-r2 -> 1.36.1-r5") == 2
+    assert "Nothing was changed" in said
+    assert "installed: 1" in said
+    assert "no updates (all) to install" in said
+    assert "the lists of packages were fetched" in said
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if call.endswith(" upgrade")] == ["--wait 300 upgrade"]
