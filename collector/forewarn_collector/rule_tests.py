@@ -7,7 +7,8 @@
     events = [{at = "30m", do = "gap", for = "1h"}]
     expect = [{rule = "DiskAlmostFull", opens = 1, opened_between = ["30m", "50m"]}]
 
-Times count from the first reading.  Only the rules named under `expect` are judged.  Events:
+Times count from the first reading.  Only the rules named under `expect` are judged; ``tickets = 1``
+beside it says on how many tickets all their episodes are, after grouping.  Events:
 ``gap`` (no readings are made), ``offline`` (made, and sent all at once afterwards), ``late`` (sent
 `by` later), ``skew`` (the host's clock is wrong by `by`, ``"-3h"`` for behind; nothing may come of
 it but `ClockWrong`), ``restart`` (of the collector, away for `for`), ``maintenance`` (what begins
@@ -110,6 +111,7 @@ class RuleTest(_Table):
     series: tuple[Series, ...] = Field(min_length=1)
     events: tuple[Event, ...] = ()
     expect: tuple[Expectation, ...] = Field(min_length=1)
+    tickets: StrictInt | None = Field(default=None, ge=0)
 
 
 class TestFile(_Table):

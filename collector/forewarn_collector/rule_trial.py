@@ -9,6 +9,7 @@ import numpy as np
 from forewarn_checks.base import Absence
 from forewarn_checks.base.durations import write_duration
 from forewarn_collector.dating import microseconds
+from forewarn_collector.grouping import count_tickets
 from forewarn_collector.replay import Replay, Replayed
 from forewarn_collector.rule_tests import START, Case, Expectation
 from forewarn_collector.rules.notation import parse_series
@@ -53,7 +54,7 @@ class _Arrival:
 def run(case: Case) -> list[Failure]:
     """Return what of a test does not hold; nothing when all does."""
     replay = play(case)
-    return [
+    found = [
         Failure(
             str(case.file.path),
             case.file.line("tests", case.index, "expect", place),
@@ -64,6 +65,14 @@ def run(case: Case) -> list[Failure]:
         for place, expected in enumerate(case.test.expect)
         for text in _unmet(expected, replay.episodes)
     ]
+    count, wanted = count_tickets(replay.episodes), case.test.tickets
+    if wanted is not None and count != wanted:
+        came = "; ".join(map(_written, replay.episodes)) or "nothing opened"
+        line = case.file.line("tests", case.index, "tickets")
+        rules = ", ".join(dict.fromkeys(one.rule for one in case.test.expect))
+        text = f"makes {count} tickets, not {wanted}: {came}"
+        found.append(Failure(str(case.file.path), line, case.test.name, rules, text))
+    return found
 
 
 def play(case: Case) -> Replay:

@@ -117,6 +117,8 @@ def backtest_rules(
 def _books(rule: Path | None, compare: str | None, current: RuleBook) -> list[RuleBook]:
     """Return the book to judge by, and after it the one to compare with."""
     tried = current if rule is None else read_rules(rule)
+    for warning in tried.warnings:
+        note(f"warning: {warning}")
     return [tried] if compare is None else [tried, current]
 
 

@@ -129,6 +129,26 @@ def test_the_command_says_what_came_instead(
     assert said in " ".join(answer.output.split())
 
 
+def test_tickets_are_counted_after_grouping(tmp_path: Path) -> None:
+    """Five hosts of a site at once are one ticket; the line of the number is told."""
+    path = tmp_path / "tests.toml"
+    names = [f"web{n}" for n in range(5)]
+    series = ", ".join(
+        f'{{metric = "{metric}", host = "{name}", values = "{values}"}}'
+        for name in names
+        for metric, values in (("disk_used_ratio", "0.5x3 0.95x12"), ("disk_free_bytes", "2Gx16"))
+    )
+    for tickets, code in ((1, 0), (5, 1)):
+        path.write_text(
+            f'[[tests]]\nname = "five"\ntickets = {tickets}\nseries = [{series}]\n'
+            'expect = [{rule = "DiskAlmostFull", opens = 5}]\n'
+        )
+        answer = CliRunner().invoke(app, ["rules", "test", str(path)])
+        assert answer.exit_code == code, answer.output
+    assert "tests.toml, line 3: five" in answer.output.replace("\n", "")
+    assert "makes 1 tickets, not 5" in " ".join(answer.output.split())
+
+
 def test_the_rules_under_test_may_be_changed_by_a_file(tmp_path: Path) -> None:
     path, change = tmp_path / "one.toml", tmp_path / "rules.toml"
     path.write_text(FULL.replace("EXPECT", 'expect = [{rule = "DiskAlmostFull", never = true}]'))
