@@ -193,8 +193,21 @@ def test_every_block_says_how_it_is_held() -> None:
 def test_every_word_of_a_command_exists(block: Block) -> None:
     for words in commands(block.text):
         hold(words)
-    if block.lab:
-        assert (ROOT / block.lab).exists()
+
+
+@pytest.mark.parametrize("block", [b for b in SHELL if b.mark == "lab"], ids=str)
+def test_a_lab_does_what_the_document_shows(block: Block) -> None:
+    """The file that is named, or what it is built on, gives the same command."""
+    folder = (ROOT / block.lab).parent
+    done = "".join((folder / name).read_text("utf-8") for name in (Path(block.lab).name, "site.py"))
+    for words in commands(block.text):
+        ours = [place for place, word in enumerate(words) if word in (*COMMANDS, "./install.sh")]
+        for place in ours:
+            named = words[place + 1 :]
+            if words[place] in COMMANDS:
+                named = [word for word in named[:2] if re.fullmatch("[a-z]+", word)]
+            wanted = " ".join(named if words[place] in COMMANDS else named[:1])
+            assert wanted in done, f"{block}: {block.lab} does no {words[place:]}"
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "powershell"], ids=str)
