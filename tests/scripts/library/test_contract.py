@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.scripts.library.stage import Stage
 
 from forewarn_collector.rules.book import declared
@@ -23,6 +25,12 @@ BODIES = [
 ]
 LINUX = [pytest.param(one, id=one.name) for one in SCRIPTS if "linux" in one.bodies]
 WINDOWS = [pytest.param(one, id=one.name) for one in SCRIPTS if "windows" in one.bodies]
+VALUED = [
+    pytest.param(script, one.name, id=f"{script.name}-{one.name}")
+    for script in SCRIPTS
+    for one in script.manifest.arguments
+    if not isinstance(one, Flag)
+]
 HOSTILE = (
     "",
     " ",
@@ -152,6 +160,41 @@ def test_a_body_refuses_what_its_manifest_refuses(script: LibraryScript, stage: 
             assert (ran.code, "nothing was done" in ran.output) == (64, True), (value, ran)
     assert stage.calls() == []
     assert not list(stage.folder.rglob("hacked"))
+
+
+# What Linux alone refuses: units that are no services, and the letters of Windows.
+ONLY_ELSEWHERE = {
+    "service": r"forewarn-helper.*"
+    r"|.*\.(target|socket|mount|automount|swap|device|slice|scope|timer|path)",
+    "filesystem": "[A-Z]",
+}
+
+
+@pytest.mark.parametrize(("script", "name"), VALUED)
+@given(data=st.data())
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_body_takes_what_its_manifest_takes(
+    script: LibraryScript, name: str, stage: Stage, data: st.DataObject
+) -> None:
+    """Two languages say the same of a value."""
+    stage.play("find", "exit 0")  # it would go through all of /tmp
+    (one,) = [one for one in valued(script) if one.name == name]
+    if isinstance(one, Number):
+        value = str(data.draw(st.integers(one.least, one.most) | st.sampled_from([one.most])))
+    else:
+        value = data.draw(
+            st.from_regex(one.shape(), fullmatch=True).filter(lambda v: "\n" not in v)
+        )
+    needed = [f"--{n.name}=sshd" for n in valued(script) if n.default is None and n != one]
+    ran = stage.run(script.name, *script.manifest.argv([*needed, f"--{name}={value}"]))
+    assert ran.code in set(EXITS), ran
+    refuses = re.fullmatch(ONLY_ELSEWHERE.get(name, "(?!)"), value) is not None
+    assert (ran.code == 64) is refuses, (value, ran)
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
