@@ -61,7 +61,8 @@ while read -r row; do
         echo "${row%% *}: $test test begun"
         echo "$row" >>"$work/begun"
     else
-        echo "${row%% *}: $(tail -n 1 "$work/said" | cut -c 1-200)"
+        said=$(grep . "$work/said" | tail -n 1 | cut -c 1-200)
+        echo "${row%% *}: no test begun: ${said:-smartctl does not say why}"
         failed=$((failed + 1))
     fi
 done <"$work/drives"

@@ -52,7 +52,8 @@ foreach ($row in $drives) {
         Write-Output "$($words[0]): $test test begun"
         $begun += ,$words
     } else {
-        Write-Output "$($words[0]): $($said[-1])"
+        $last = $said | Where-Object { $_ -ne '' } | Select-Object -Last 1
+        Write-Output "$($words[0]): no test begun: $last"
         $failed += 1
     }
 }
