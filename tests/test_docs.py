@@ -85,6 +85,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert place in places(file), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_of_the_repository_that_is_named_exists(page: Path) -> None:
+    """A reader who is sent to a test or a folder finds it; CHANGELOG.md tells of what was."""
+    if page.name == "CHANGELOG.md":
+        return
+    tops = "agent|benchmarks|checks|collector|docs|lock|scripts|tests"
+    for path in re.findall(rf"`((?:{tops})/[\w./*-]+)`", page.read_text("utf-8")):
+        if not re.search(r"[A-Z]{4}|battery", path):  # a name to be chosen
+            assert list(ROOT.glob(path.rstrip("/"))), f"{page.name} names {path}"
+
+
 def test_no_page_asks_another_machine_for_anything() -> None:
     """Pictures are ours; a page may be read where there is no network."""
     for page in WRITTEN:
