@@ -22,6 +22,7 @@ from sqlalchemy import insert
 
 from forewarn_checks.base import Forecast
 from forewarn_collector.engine import Engine
+from forewarn_collector.garbage import sweep_less
 from forewarn_collector.rules.book import RuleBook, declared
 from forewarn_collector.samples import Newest, Points, Shape
 from forewarn_collector.samples.memory import Memory
@@ -184,6 +185,7 @@ def main() -> None:
     asked.add_argument("--hosts", type=int, default=100_000)
     asked.add_argument("--json", action="store_true")
     given = asked.parse_args()
+    sweep_less()  # as the collector does
     told = []
     for bad, whose in ((0.01, "1 % of hosts"), (0.30, "1 % of series")):
         for one in measure(given.hosts, bad):
