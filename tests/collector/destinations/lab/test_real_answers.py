@@ -7,12 +7,14 @@ import pytest
 from tests.collector.destinations.lab.house import House
 from tests.collector.destinations.lab.mischief import mischief
 from tests.collector.destinations.lab.test_real_systems import Told
+from tests.collector.engine.crowd import crowd, fail
 from tests.collector.engine.line import Line, new_line
 
 from forewarn_collector import clock
 from forewarn_collector.attending import attend_all
 from forewarn_collector.destinations._words import tag_of
 from forewarn_collector.outbox import Delivering
+from forewarn_collector.state import outbox as rows
 from forewarn_collector.state.tickets import Ticket
 
 pytestmark = pytest.mark.lab
@@ -35,6 +37,16 @@ def ask(told: Told) -> None:
         done = told.courier.deliver_due(told.line.at)
         told.line.wait(seconds=21)
         quiet = quiet + 1 if done == Delivering() else 0
+
+
+def tell_within_the_minute(told: Told) -> None:
+    """Deliver what waits while our clock stands still."""
+    for _ in range(100):
+        told.courier.deliver_due(told.line.at)
+        with told.line.database.read() as connection:
+            if not rows.waiting(connection, told.kind):
+                return
+    raise AssertionError("it does not take what it is told")
 
 
 def ticket(told: Told) -> Ticket:
@@ -97,3 +109,53 @@ def test_many_tickets_are_asked_about_in_few_requests(
     assert states.count("in_progress") == SEVERAL // 4
     assert states.count("new") == SEVERAL - SEVERAL // 4
     assert asked <= 4
+
+
+@pytest.mark.parametrize("kind", ["rt", "redmine"])
+def test_resolved_there_and_broken_otherwise_here_is_opened_again_there_at_once(
+    line: Line, systems: House, kind: str
+) -> None:
+    """Another rule raises on the same thing before half an hour is over."""
+    with mischief(systems.address(kind)) as way, Told(line, systems, kind, way) as told:
+        told.break_("/srv")
+        told.deliver()
+        (key,) = told.keys()
+        (there,) = systems.seen(kind, tag_of(key), key)
+        systems.resolve(kind, there.id)
+        ask(told)
+        assert ticket(told).state == "resolved"
+        line.hold(0.95, 15)
+        told.deliver()
+        assert ticket(told).state in ("new", "assigned")
+        (there,) = systems.seen(kind, tag_of(key), key)
+        assert there.open
+
+
+@pytest.mark.parametrize("kind", ["rt", "redmine"])
+def test_a_ticket_that_a_site_took_over_is_closed_there_and_the_sites_is_open(
+    tmp_path: Path, systems: House, kind: str
+) -> None:
+    """And when all is mended nothing is open there any more."""
+    with (
+        mischief(systems.address(kind)) as way,
+        crowd(tmp_path, 6) as line,
+    ):
+        line.at = clock.now()
+        with Told(line, systems, kind, way) as told:
+            fail(line, 101, 102)
+            line.pass_()
+            tell_within_the_minute(told)
+            line.wait(seconds=20)
+            fail(line, *range(103, 107))
+            line.pass_()
+            told.deliver()
+            *singles, together = (one.key for one in line.tickets())
+            assert len(singles) == 2
+            for key in singles:
+                assert [one.open for one in systems.seen(kind, tag_of(key), key)] == [False]
+            assert [one.open for one in systems.seen(kind, tag_of(together), together)] == [True]
+            line.wait(minutes=5)
+            fail(line, *range(101, 107), value=1.0)
+            line.pass_()
+            told.deliver()
+            assert [one.open for one in systems.seen(kind, tag_of(together), together)] == [False]
