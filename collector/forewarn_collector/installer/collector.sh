@@ -78,6 +78,10 @@ make_collector_release() {
                 --lock "$here/lock/agent.txt" --lock "$here/lock/pip.txt" >&2 \
                 || say "forewarn: hosts cannot be installed from here until forewarn-collector packages build succeeds"
         fi
+        # Builds that bring their own Python, as lock/standalone.py makes them.
+        for build in "$here"/build/standalone/forewarn-agent-*; do
+            [ ! -e "$build" ] || "$release/bin/forewarn-collector" packages add "$build" >&2
+        done
         : >"$release/complete"
     fi
     echo "$release"
