@@ -14,13 +14,14 @@ One folder in `forewarn_scripts/library`, one script: `manifest.toml`, `linux.sh
 Run one by `forewarn run NAME --on SELECTOR --reason WHY -- ARGS`: the arguments are checked
 against the manifest and the hosts are shown, and then it is signed. `forewarn scripts library
 NAME --body linux` prints what would run, `forewarn scripts policy NAME` the entry of a host's
-policy.toml that allows it. Its time must be within that policy's `max_timeout` (10m unless the
-host says otherwise), or cut by `--timeout`.
+policy.toml that allows it. Its time must be within that policy's `max_timeout`, which is 10m
+unless the host says otherwise: give those that install updates the hour they ask for, since what
+is cut off in the middle leaves packages half installed.
 
 Risks: *looks* changes nothing; *changes* goes unnoticed by people at work; *disrupts* may
 interrupt them. The bodies for Linux are run against real package managers and services
-(`make lab`; apk alone is not to be had there); those for Windows are parsed only, and **not yet
-tried on a real Windows**.
+(`make lab`; apk alone is not to be had there); those for Windows are parsed only, **not yet tried
+on a real Windows**, and wait until Windows hosts take orders.
 """
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from forewarn_checks.base.durations import parse_duration
 from forewarn_scripts import library
 from forewarn_scripts.library import LibraryScript, NoSuchScript
+from forewarn_scripts.order import Interpreter
 from forewarn_scripts.signing_desk import Wanted
 
 _FILE_INTERPRETER = "/bin/sh"
@@ -66,7 +69,7 @@ def wanted(
         if wishes.interpreter:
             raise ValueError(f"what reads {picked.name} is settled: leave --interpreter out")
         body = picked.body(_one_of(systems))
-        script, interpreter = body.script, body.interpreter
+        script, interpreter = body.script, _orderable(body.interpreter)
         run_as, timeout = picked.manifest.run_as, picked.manifest.timeout
     return Wanted(
         script=script,
@@ -78,6 +81,16 @@ def wanted(
         reason=wishes.reason,
         keyring_version=wishes.keyring_version,
     )
+
+
+def _orderable(interpreter: str) -> str:
+    """Return it.  Raises ValueError for one that no order may name, and so no host would run."""
+    try:
+        return TypeAdapter[str](Interpreter).validate_python(interpreter)
+    except ValidationError:
+        raise ValueError(
+            f"no order can have {interpreter} run yet: Windows hosts take none"
+        ) from None
 
 
 def _one_of(systems: Collection[str]) -> str:

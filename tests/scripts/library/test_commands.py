@@ -65,6 +65,7 @@ def test_a_script_of_the_library_brings_body_time_and_account_along() -> None:
     [
         (["linux", "windows"], None, "add os:linux or os:windows"),
         (["darwin"], None, "not for darwin"),
+        (["windows"], None, "Windows hosts take none"),
         (["linux"], "/bin/bash", "leave --interpreter out"),
     ],
 )
