@@ -54,11 +54,12 @@ def test_how_dates_came_true_is_told_once_ten_were_put_to_the_test(
     foretold(house, host, "inside", 8)
     foretold(house, host, "late")
     foretold(house, host, "ended", 50)
-    for path in (f"/hosts/{host.id}", "/checks"):
+    shown = (f"/hosts/{host.id}", "/checks", "/rules/DiskWillFill")
+    for path in shown:
         assert "past forecasts" not in house.as_("ann").get(path).text
     foretold(house, host, "early")
     said = "8 of 10 past forecasts came true within their interval (1 earlier, 1 later)"
-    for path in (f"/hosts/{host.id}", "/checks"):
+    for path in shown:
         assert said in house.as_("ann").get(path).text
     rules = house.as_("ann").get("/api/v1/checks").json()["rules"]
     (rule,) = (one for one in rules if one["name"] == "DiskWillFill")
@@ -70,4 +71,5 @@ def test_forecasts_of_other_clients_are_nobodys_record(house: House, host: Known
     house.fleet.host("elsewhere", client="globex")
     foretold(house, host, "inside", 20)
     house.fleet.person("bob", Role.VIEWER, "globex")
-    assert "past forecasts" not in house.as_("bob").get("/checks").text
+    for path in ("/checks", "/rules/DiskWillFill"):
+        assert "past forecasts" not in house.as_("bob").get(path).text
