@@ -99,6 +99,25 @@ def test_pacman_is_not_asked_for_updates_of_security(lab: Path) -> None:
     assert missing == {"unsorted": 3}
 
 
+def bare(tree: str) -> str:
+    """Return what takes the advisories out of the repository of a tree."""
+    place = "/etc/zypp/repos.d" if tree == "zypper" else "/etc/yum.repos.d"
+    fetch = "zypper -q --no-gpg-checks refresh -f" if tree == "zypper" else "true"
+    return (
+        "cp -r /lab/rpms /srv/bare; cd /srv/bare; rm repodata/*updateinfo*;"
+        " sed -i '/<data type=.updateinfo/,/<.data>/d' repodata/repomd.xml; cd /;"
+        f" sed -i s,/lab/rpms,/srv/bare, {place}/lab.repo; {fetch}"
+    )
+
+
+@pytest.mark.parametrize("tree", TELL_SECURITY)
+def test_without_advisories_no_updates_of_security_is_no_good_news(lab: Path, tree: str) -> None:
+    script = f"{bare(tree)} >/dev/null 2>&1\n{body(UPDATES, '--which=security --yes')}"
+    said, _ = played(lab, tree, script)
+    assert "says which updates are of security" in said
+    assert "code 69" in said
+
+
 HOLD = {
     "dnf": "sleep 6 & echo $! > /var/cache/dnf/metadata_lock.pid",
     "zypper": "(sleep 6; rm /run/zypp.pid) & echo $! > /run/zypp.pid",

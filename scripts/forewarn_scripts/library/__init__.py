@@ -33,7 +33,7 @@ EXITS: Final[Mapping[int, str]] = MappingProxyType(
         1: "it was tried and failed; the output says where",
         64: "the arguments are not taken; nothing was done",
         66: "what was named is not on this host; nothing was done",
-        69: "this host has no program for it; nothing was done",
+        69: "this host has no program, or no data, for it; nothing was done",
         70: "a package is half installed, and a person must look; the output says what to run",
         75: "another program was at it for too long; nothing was done, try again later",
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from forewarn_scripts import library
 
 DANGEROUS = (
-    *("apt-get", "dpkg", "dnf", "dnf5", "zypper", "pacman", "pacman-conf", "apk"),
+    *("apt-get", "apt-cache", "dpkg", "dnf", "dnf5", "zypper", "pacman", "pacman-conf", "apk"),
     *("shutdown", "systemctl", "service", "rc-service", "smartctl", "fstrim", "chronyc"),
     *("timedatectl", "ntpq", "journalctl"),
 )

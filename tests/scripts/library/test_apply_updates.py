@@ -38,6 +38,7 @@ def apt(stage: Stage, **answers: str) -> None:
         esac""",
     )
     stage.play("dpkg", "cat half 2>/dev/null; exit 0")
+    stage.play("apt-cache", "echo ' release v=12,o=Debian,a=stable-security,l=Debian-Security'")
 
 
 def changing(stage: Stage) -> list[str]:
@@ -87,6 +88,15 @@ def test_a_second_time_there_is_nothing_to_do(stage: Stage) -> None:
     ran = stage.order("apply-updates", "--yes")
     assert (ran.code, "no updates (security) to install" in ran.output) == (0, True)
     assert len(changing(stage)) == 1
+
+
+def test_no_news_of_security_where_no_archive_of_it_is_asked_is_no_good_news(stage: Stage) -> None:
+    apt(stage)
+    stage.play("apt-cache", "echo ' release v=12,o=Debian,a=stable,n=bookworm,l=Debian'")
+    (stage.folder / "installed").touch()
+    ran = stage.order("apply-updates", "--yes")
+    assert (ran.code, "--which=all" in ran.output) == (69, True)
+    assert stage.order("apply-updates", "--which=all", "--yes").code == 0
 
 
 def test_half_installed_packages_are_a_persons_to_mend(stage: Stage) -> None:

@@ -293,6 +293,21 @@ with_apk() {
 
 # -- what all have in common ----------------------------------------------------------------------
 
+# An empty list is good news only where somebody would have put an update of security on it.
+tells_security() {
+    case $manager in
+        apt) apt-cache policy 2>/dev/null | grep -Eq 'l=Debian-Security|a=[^,]*-security' ;;
+        dnf)
+            if [ "$dnf" = dnf ]; then
+                dnf_wait dnf_do -q updateinfo list --all
+            else
+                quietly dnf_do -q advisory list --all
+            fi
+            grep -Eqi '(^| )security |/Sec\.' "$log" ;;
+        zypper) quietly zypper_do --no-refresh patches && grep -q '| security *|' "$log" ;;
+    esac
+}
+
 rows() {  # FILE: name, installed version (or -), offered version
     head -n 100 "$1" |
         awk '$2 == "-" { print "  " $1, $3; next } { print "  " $1, $2, "->", $3 }'
@@ -304,6 +319,10 @@ show_plan() {
         if [ "$stale" = yes ]; then
             echo "nobody can say what is missing before the lists can be fetched"
             exit 1
+        fi
+        if [ "$which" = security ] && ! tells_security; then
+            echo "no source of packages here says which updates are of security: --which=all"
+            exit 69
         fi
         echo "no updates ($which) to install"
         after_updates
