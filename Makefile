@@ -37,6 +37,7 @@ lock:  ## resolve every dependency anew; needs uv
 	$(COMPILE) lock/wheel.in -o lock/wheel.txt
 	$(COMPILE) pyproject.toml -o lock/agent.txt
 	$(COMPILE) lock/release.in -o lock/release.txt
+	$(COMPILE) lock/standalone.in -o lock/standalone.txt
 	$(LOCK) --extra collector -o lock/collector.txt
 	$(COMPILE) --extra docs pyproject.toml -o lock/docs.txt
 	$(LOCK) --extra collector --extra dev -o lock/dev.txt

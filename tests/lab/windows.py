@@ -197,12 +197,12 @@ def add_agent(windows: Windows) -> None:
     packages = windows.python / "Lib" / "site-packages"
     argv = [*_uv(), "pip", "install", "-q", "--target", str(packages)]
     argv += ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.11"]
-    lock = REPOSITORY / "lock/agent.txt"
-    _run(
-        [*argv, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)],
-        "Windows' packages cannot be fetched",
-    )
-    _run([*argv, "pyinstaller>=6"], "PyInstaller cannot be fetched")
+    for lock in ("agent", "standalone"):
+        _run(
+            [*argv, "--only-binary", ":all:", "--require-hashes", "-r",
+             str(REPOSITORY / f"lock/{lock}.txt")],
+            "Windows' packages cannot be fetched",
+        )  # fmt: skip
     wheels = windows.prefix.parent / "wheels"
     _run([*_uv(), "build", "-q", "--wheel", "-o", str(wheels), str(REPOSITORY)], "no wheel made")
     (wheel,) = wheels.glob("*.whl")
