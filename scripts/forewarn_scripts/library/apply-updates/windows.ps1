@@ -26,7 +26,8 @@ function Test-Security($update) {
 }
 
 function Write-Trouble([string]$what, $record) {
-    Write-Output ('{0}: 0x{1:X8} {2}' -f $what, $record.Exception.HResult, $record.Exception.Message)
+    $inner = $record.Exception.GetBaseException()
+    Write-Output ('{0}: 0x{1:X8} {2}' -f $what, $inner.HResult, $inner.Message)
 }
 
 function Get-MinutesToWindow([datetime]$now) {
@@ -42,6 +43,7 @@ function Complete-Restart([bool]$needed) {
     if ($reboot -eq 'never' -or -not $yes) { Write-Output 'a restart is needed; none was ordered'; exit 0 }
     $minutes = 2  # time for this answer to leave
     if ($reboot -eq 'in-window') { $minutes = Get-MinutesToWindow (Get-Date) }
+    $ErrorActionPreference = 'Continue'  # what it says on stderr would end the script under Stop
     $shutdown = [System.IO.Path]::Combine($env:SystemRoot, 'System32\shutdown.exe')
     & $shutdown /r /t ($minutes * 60) /c 'Restart for updates' /d 'p:2:17' 2>$null
     # 1190: one is ordered already.
@@ -106,7 +108,7 @@ try {
     $installer.Updates = $ready
     $result = $installer.Install()
 } catch {
-    if (('{0:X8}' -f $_.Exception.HResult) -eq $inProgress) {
+    if (('{0:X8}' -f $_.Exception.GetBaseException().HResult) -eq $inProgress) {
         Write-Output 'another installation runs, or a restart is owed first; try again later'
         exit 75
     }

@@ -18,6 +18,7 @@ if ($minutes -eq 0 -or $message -eq '') {
     exit 64
 }
 
+$ErrorActionPreference = 'Continue'  # what it says on stderr would end the script under Stop
 $shutdown = [System.IO.Path]::Combine($env:SystemRoot, 'System32\shutdown.exe')
 # Its exit codes: 1190 a restart is ordered already, 1116 none is.
 if ($cancel) {

@@ -10,7 +10,8 @@ try {
     $searcher.Online = $true
     $found = $searcher.Search("IsInstalled=0 and Type='Software'")
 } catch {
-    Write-Output ('Windows Update was not reached: 0x{0:X8} {1}' -f $_.Exception.HResult, $_.Exception.Message)
+    $inner = $_.Exception.GetBaseException()
+    Write-Output ('Windows Update was not reached: 0x{0:X8} {1}' -f $inner.HResult, $inner.Message)
     exit 1
 }
 # 2 is succeeded; 3, succeeded with errors, leaves some updates unknown.
