@@ -53,6 +53,7 @@ def serve(listener: Listener, over: threading.Event, idle_seconds: float) -> Non
     while (line := listener.accept(idle_seconds, over)) is not None:
         with suppress(OSError):
             _answer(listener, line)
+            line.recv(1)  # it hangs up first, or what it has not read yet would be lost
         listener.hang_up()
 
 
@@ -64,7 +65,7 @@ def _answer(listener: Listener, line: Pipe) -> None:
         return
     if not listener.may_ask():
         log.warning("somebody else asked; hung up")
-        return
+        raise PermissionError("not one of ours")
     framing.send(line, answer(asked))
 
 

@@ -163,9 +163,8 @@ class Listener:
         return str(win32security.ConvertSidToStringSid(user)) in self._callers
 
     def hang_up(self) -> None:
-        """Let go of the caller, once it has read all that was said to it."""
+        """Let go of the caller, and of what it has not read."""
         try:
-            win32file.FlushFileBuffers(self._handle)
             win32pipe.DisconnectNamedPipe(self._handle)
         except pywintypes.error:
             return  # the caller was faster
