@@ -249,6 +249,24 @@ def test_a_restart_is_ordered_once_and_taken_back(site: Site) -> None:
     done(order(site, "reboot-with-warning", "-- --cancel"))
 
 
+def test_a_restart_for_updates_waits_for_its_window(site: Site) -> None:
+    """Ordered only where a package asks for it, and only as the order says."""
+    scheduled = "/run/systemd/shutdown/scheduled"
+    site.machine.run("touch /run/reboot-required")
+    words = "-- --which=all --yes --reboot"
+    assert "none was ordered" in done(order(site, "apply-updates", f"{words}=never"))
+    assert not site.machine.try_run(f"test -e {scheduled}")
+    begin, end = site.machine.run("date -d +2hour +%H%M; date -d +3hour +%H%M").split()
+    window = f"--window={begin}-{end}"
+    done(order(site, "apply-updates", f"{words}=in-window {window}"))
+    told = dict(line.split("=", 1) for line in site.machine.run(f"cat {scheduled}").splitlines())
+    seconds = int(told["USEC"]) / 1e6 - float(site.machine.run("date +%s"))
+    assert 6900 < seconds < 7260
+    assert told["MODE"] == "reboot"
+    assert "ordered already" in done(order(site, "apply-updates", f"{words}=if-required"))
+    site.machine.run("shutdown -c; rm /run/reboot-required")
+
+
 def test_what_is_not_taken_is_never_signed(site: Site) -> None:
     """Exit code 2, and the collector hears nothing of it."""
     count = "forewarn orders --json"
