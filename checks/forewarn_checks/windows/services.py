@@ -4,8 +4,12 @@ import fnmatch
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from forewarn_checks.base import CannotRead, WrongSystem
+
+if TYPE_CHECKING:
+    from _win32typing import PySC_HANDLE
 
 _MOST_RESTARTED = 40
 _MOST_FAILED = 40
@@ -113,7 +117,8 @@ def all_services() -> list[Service]:
     try:
         manager = win32service.OpenSCManager(None, None, win32con.GENERIC_READ)
         try:
-            rows = win32service.EnumServicesStatusEx(
+            # The stubs name one argument more than pywin32 takes in this place.
+            rows = win32service.EnumServicesStatusEx(  # type: ignore[call-arg, unused-ignore]
                 manager, win32service.SERVICE_WIN32, win32service.SERVICE_STATE_ALL
             )
             for row in rows:
@@ -136,7 +141,7 @@ def all_services() -> list[Service]:
     return found
 
 
-def _starts_by_itself(manager: object, name: str) -> bool:
+def _starts_by_itself(manager: "PySC_HANDLE", name: str) -> bool:
     if sys.platform != "win32":
         raise WrongSystem
     import pywintypes  # type: ignore[import-not-found, import-untyped, unused-ignore]
