@@ -36,6 +36,7 @@ app = typer.Typer(
 audits = typer.Typer(help="The log of who did what.", no_args_is_help=True)
 app.add_typer(entry.tokens, name="token")
 app.add_typer(entry.users, name="user")
+app.add_typer(hosting.hosts, name="host")
 app.add_typer(judging.rules, name="rules")
 app.add_typer(telling.destinations, name="destination")
 app.add_typer(telling.outbox, name="outbox")

@@ -20,6 +20,7 @@ import structlog
 from forewarn_checks.base import Batch, FactValue, Lane, Receipt
 from forewarn_collector.dating import date_runs, microseconds
 from forewarn_collector.decoding import decode
+from forewarn_collector.newest import Newest
 from forewarn_collector.quotas import Allowance, BadBatch, Busy, Limits, check, check_name
 from forewarn_collector.samples import Arrival, ArrivedRun, SampleStore
 from forewarn_collector.skew import METRIC, Clocks
@@ -48,6 +49,9 @@ class Host(Protocol):
     def id(self) -> str:
         """Its id."""
 
+
+Finding = tuple[str, dict[str, str], float]
+"""Metric, labels and value of what the collector itself found of a host."""
 
 OnFacts = Callable[[int, str, Mapping[str, FactValue], datetime], None]
 """Makes changed facts of a host (number, id) durable.  May be called again with the same ones."""
@@ -81,6 +85,7 @@ class _Waiting:
     counts: Sequence[int]  # samples of each run
     facts: Sequence[Mapping[str, FactValue]]  # of each run, or nothing at all
     host_id: str
+    newest_boottime: float  # of its last run
     received: datetime
     answer: asyncio.Future[Receipt]
 
@@ -129,6 +134,7 @@ class Ingest:
         self._spools = Allowance(limits.spools)
         self._shapes: dict[object, int] = {}
         self._clocks = Clocks()
+        self._newest = Newest()
         self._missing = (0.0, 0)
         self._waiting: list[_Waiting] = []
         self._arrived = threading.Condition()
@@ -154,15 +160,22 @@ class Ingest:
 
     # -- on the way in, in the event loop --------------------------------------------------------
 
-    async def accept(self, batch: Batch, host: Host, received: datetime) -> Receipt:
+    async def accept(
+        self, batch: Batch, host: Host, received: datetime, finding: Finding | None = None
+    ) -> Receipt:
         """Return what is durably held of the batch's spool once the batch is.
 
-        A repeat changes nothing and is answered alike.  Raises BadBatch when the batch may not be
+        A repeat changes nothing and is answered alike.  `finding` is what the collector itself
+        has to tell of the host: metric, labels, value.  Raises BadBatch when the batch may not be
         taken, Busy when nothing can be taken just now.
         """
         self._refuse_if_busy()
         check(batch, self._limits)
-        waiting = self._convert(batch, host, received)
+        if self._newest.contradicts(host.number, batch):
+            raise BadBatch(
+                409, "another run of this spool and sequence is held; go on as a new spool"
+            )
+        waiting = self._convert(batch, host, received, finding)
         with self._arrived:
             if self._closing:
                 raise Busy("the collector is stopping", 5)
@@ -182,7 +195,9 @@ class Ingest:
         if missing:
             raise Busy(f"the collector's disk lacks {missing} bytes of room", 60)
 
-    def _convert(self, batch: Batch, host: Host, received: datetime) -> _Waiting:
+    def _convert(
+        self, batch: Batch, host: Host, received: datetime, finding: Finding | None
+    ) -> _Waiting:
         at_collector = microseconds(received)
         try:
             moments = date_runs(batch, at_collector)
@@ -207,11 +222,14 @@ class Ingest:
             times += [at] * len(samples)
             values += [s.value for s in samples]
         counts = [len(run.samples) for run in batch.runs]
+        found = [] if finding is None else [finding]
         if skew := self._clocks.seen(host.number, batch.sent_at, at_collector):
             direction, seconds = skew
-            shapes.append(self._store.shape(METRIC, {"direction": direction}))
+            found.append((METRIC, {"direction": direction}, seconds))
+        for metric, labels, value in found:
+            shapes.append(self._store.shape(metric, labels))
             times.append(at_collector)
-            values.append(seconds)
+            values.append(value)
             counts[-1] += 1
         return _Waiting(
             arrival=Arrival(
@@ -228,6 +246,7 @@ class Ingest:
             counts=counts,
             facts=[run.facts for run in batch.runs] if any(r.facts for r in batch.runs) else (),
             host_id=host.id,
+            newest_boottime=batch.runs[-1].boottime_seconds,
             received=received,
             answer=asyncio.get_running_loop().create_future(),
         )
@@ -316,6 +335,8 @@ class Ingest:
                 self._spools.take(arrival.host, arrival.received // _DAY)
         self._store.append(arrivals)
         self._count(group, arrivals)
+        for waiting in group:
+            self._newest.note(waiting.arrival, waiting.newest_boottime)
         return [(waiting, self._receipt(waiting.arrival)) for waiting in group]
 
     def _keep_facts(self, waiting: _Waiting, mark: int) -> None:

@@ -35,7 +35,9 @@ from forewarn_collector.calling import Caller
 from forewarn_collector.certificates import Files
 from forewarn_collector.config import CollectorConfig, ConfigError, split_address
 from forewarn_collector.control import ControlError
+from forewarn_collector.doubles import Doubles
 from forewarn_collector.engine import Engine
+from forewarn_collector.garbage import sweep_less
 from forewarn_collector.gate import Gate
 from forewarn_collector.http.agents import AgentSide, agents_app
 from forewarn_collector.http.server import CannotListen, Listener, Servers, bind
@@ -57,6 +59,7 @@ from forewarn_collector.pages import view
 from forewarn_collector.results import result_keeper
 from forewarn_collector.samples.duck import DuckSampleStore
 from forewarn_collector.state import alerts, audit
+from forewarn_collector.state import doubles as state_of_doubles
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, record_facts, revoke
 
@@ -85,6 +88,7 @@ class Line:
     files: Files
     tls: ssl.SSLContext
     seen: Mapping[Path, tuple[int, int]]
+    doubles: Doubles
     showing: witnessing.Showing
     tasks: Sequence[Task] = ()
 
@@ -134,6 +138,7 @@ class Line:
             "status": self._status,
             "reload": self._reload,
             "revoke": self._revoke,
+            "settle": self._settle,
             "spread": self._spread,
             "snapshot": self._snapshot,
         }
@@ -171,6 +176,17 @@ class Line:
             "names": spread.names,
         }
 
+    def _settle(self, arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
+        host, now = arguments.get("host", ""), self.collector.now()
+        if self.collector.hosts.get(host) is None:
+            raise ControlError("there is no host of this id")
+        settled = self.doubles.settle(host, now)
+        if settled:
+            with self.collector.database.write() as connection:
+                state_of_doubles.keep(connection, self.doubles.take_news())
+                audit.record(connection, now, "command line", "host.settle", host)
+        return {"settled": settled}
+
     def _revoke(self, arguments: Mapping[str, str]) -> Mapping[str, JsonValue]:
         host = self.collector.hosts.get(arguments.get("host", ""))
         if host is None:
@@ -196,6 +212,7 @@ def run(directory: Path, *, ready: Callable[[str], None], now: Callable[[], date
         agents = stack.enter_context(bind(*settings.config.agents_address))
         operators = stack.enter_context(bind(*settings.config.operators_address))
         _more_connections()
+        sweep_less()
         line = stack.enter_context(_line(directory, settings, now))
         proxy = settings.config.proxy
         tls = None if proxy.plain_http else line.tls
@@ -252,6 +269,7 @@ def _line(directory: Path, settings: Settings, now: Callable[[], datetime]) -> I
             files=files,
             tls=certificates.server_context(files),
             seen=_stamps(directory),
+            doubles=_doubles_of(database),
             showing=witnessing.Showing(database, directory),
         )
         _warn(settings)
@@ -342,6 +360,7 @@ def _side(line: Line) -> AgentSide:
         settings=lambda host: collector.live.settings.agents.document(host),
         checkpoint=line.showing.newest,
         gate=Gate(lambda: collector.book.groups, lambda: collector.telling.policies),
+        doubles=line.doubles,
     )
 
 
@@ -361,6 +380,11 @@ def _cursor_of(database: Database) -> Callable[[], int]:
             return alerts.cursor(connection)
 
     return cursor
+
+
+def _doubles_of(database: Database) -> Doubles:
+    with database.read() as connection:
+        return Doubles(state_of_doubles.read(connection))
 
 
 def _check_plain(config: CollectorConfig) -> None:

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from forewarn_collector import control
 from forewarn_collector import packages as wheelhouse
 from forewarn_collector.commands.frame import (
+    HERE,
     NOT_WELL,
     AsJson,
+    Directory,
     fail,
     note,
     print_json,
@@ -16,8 +19,12 @@ from forewarn_collector.commands.frame import (
     say,
     tells_trouble,
 )
+from forewarn_collector.control import ControlError
+from forewarn_collector.instance import find
 
 packages = typer.Typer(help="The packages that hosts are installed from.", no_args_is_help=True)
+
+hosts = typer.Typer(help="Hosts that are known.", no_args_is_help=True)
 
 _HERE = wheelhouse.default_folder()
 Folder = Annotated[
@@ -83,3 +90,23 @@ def show(as_json: AsJson = False, folder: Folder = _HERE) -> None:
             for kind, wheels in kinds.items()
         ],
     )
+
+
+@hosts.command("settle")
+@tells_trouble
+def settle(
+    host: Annotated[str, typer.Argument(metavar="ID", help="The host's id; its page shows it.")],
+    directory: Directory = HERE,
+) -> None:
+    """Say that two machines no longer share a host's identity; whoever speaks next is the host.
+
+    Enrol the copy anew first, or stop it: forewarn-agent enrol --force STRING.
+    """
+    try:
+        told = control.ask(find(directory), "settle", host=host)
+    except ControlError as trouble:
+        fail(str(trouble), NOT_WELL)
+    if told["settled"]:
+        say("settled; orders are handed out again")
+    else:
+        say("nothing was to be settled: nobody shares this host's identity")

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forewarn_checks.base import Batch, Lane, Receipt, signing
 from forewarn_checks.base.wire import to_json
 from forewarn_collector.agent_config import AgentSettings, Document
+from forewarn_collector.doubles import Answer, Doubles
 from forewarn_collector.enrolment import Refused, enrol, parse_request
 from forewarn_collector.gate import Gate
 from forewarn_collector.http.arrivals import Arrivals, Failures
@@ -34,6 +35,7 @@ from forewarn_collector.ingest import BadBatch, Busy, Ingest, decode
 from forewarn_collector.metrics import AGENT_REQUESTS
 from forewarn_collector.packages import Offer
 from forewarn_collector.samples import SampleStore
+from forewarn_collector.state import doubles as state_of_doubles
 from forewarn_collector.state.database import Database
 from forewarn_collector.state.hosts import Hosts, KnownHost
 from forewarn_collector.waiting import Board
@@ -45,6 +47,11 @@ ORDERS_STREAM = "orders"
 CONFIG_STREAM = "config"
 _HEAVY_BYTES = 64 * 1024  # a body that takes more than a moment to decode
 _BUSY_SECONDS = 5
+_WAIT_SECONDS = 45
+_TWO = (
+    "two machines use the identity of this host; on the one that is the copy run:"
+    " forewarn-agent enrol --force STRING"
+)
 
 log = structlog.get_logger("forewarn.agents")
 
@@ -77,6 +84,7 @@ class AgentSide:
     settings: Callable[[KnownHost], Document] = AgentSettings({}, {}).document
     checkpoint: Callable[[], str] = str
     gate: Gate = field(default_factory=Gate)
+    doubles: Doubles = field(default_factory=Doubles)
 
 
 class _Routes:
@@ -94,7 +102,7 @@ class _Routes:
     async def enrol(self, request: Request) -> Response:
         """Let a new host in."""
         now = self._side.now()
-        address = request.client.host if request.client else ""
+        address = _from(request)
         if self._failures.too_many(address, now):
             raise _stop(429, "too many failed enrolments from this address", after=60)
         body = await _body(request, _length(request, ENROL_BYTES))
@@ -150,10 +158,10 @@ class _Routes:
                 raise _stop(400, "the body is not the one that was signed")
             encoding = request.headers["content-encoding"]
             if length <= _HEAVY_BYTES:
-                return await self._take(decode(body, encoding), host, signed.seq)
+                return await self._take(decode(body, encoding), host, signed.seq, _from(request))
             async with self._heavy:
                 batch = await asyncio.to_thread(decode, body, encoding)
-                return await self._take(batch, host, signed.seq)
+                return await self._take(batch, host, signed.seq, _from(request))
         except BadBatch as bad:
             log.warning("batch refused", host=host.id, status=bad.status, reason=str(bad))
             raise _stop(bad.status, str(bad)) from None
@@ -171,6 +179,8 @@ class _Routes:
         self._verify(signed, host)
         if wait is None or signed.digest != signing.content_digest(b""):
             raise _stop(400, "ask with ?wait=SECONDS and without a body")
+        if self._side.doubles.is_doubled(host.id):
+            raise _stop(409, _TWO)  # an order is for one machine, and here are two
         if pause := self._arrivals.wait_seconds(host.id, ORDERS_STREAM, self._side.now()):
             raise _stop(429, "this host asks too often", after=math.ceil(pause))
         return JSONResponse(await self._counter.serve(host, wait))
@@ -219,13 +229,35 @@ class _Routes:
         except BadSignatureError:
             raise _stop(401, "the signature does not hold") from None
 
-    async def _take(self, batch: Batch, host: KnownHost, seq: int) -> Response:
+    async def _take(self, batch: Batch, host: KnownHost, seq: int, address: str) -> Response:
         if batch.host != host.id:
             raise _stop(409, "the batch is of another host than the one that signed it")
         now = self._side.now()
+        doubles = self._side.doubles
+        answer = doubles.heard(host.number, host.id, batch, address, now)
+        if doubles.news:
+            await self._keep_doubles()
+        if answer is not Answer.TAKE:
+            raise _turned_away(answer)
         if self._arrivals.overtaken(host.id, STREAM, seq, now):
             return self._told(self._marks(batch, host), host)
-        return self._told(await self._side.ingest.accept(batch, host, now), host)
+        finding = doubles.finding(host.id, now)
+        return self._told(await self._side.ingest.accept(batch, host, now, finding), host)
+
+    async def _keep_doubles(self) -> None:
+        news = self._side.doubles.take_news()
+
+        def write() -> None:
+            with self._side.database.write() as connection:
+                state_of_doubles.keep(connection, news)
+
+        for one in news:
+            log.warning(
+                "two machines use one identity" if one.settled_at is None else "settled",
+                host=one.host_id,
+                **one.labels,
+            )
+        await asyncio.to_thread(write)
 
     def _told(self, receipt: Receipt, host: KnownHost) -> Response:
         version, waits = self._side.settings(host).version, self._board.waits(host.id)
@@ -242,6 +274,18 @@ class _Routes:
         store = self._side.store
         held = {lane: store.mark(host.number, batch.spool, lane) for lane in Lane}
         return Receipt({lane: mark for lane, mark in held.items() if mark >= 0})
+
+
+def _turned_away(answer: Answer) -> _Answered:
+    if answer is Answer.WAIT:
+        return _stop(503, "another machine spoke for this host a moment ago", after=_WAIT_SECONDS)
+    if answer is Answer.RENEW:
+        return _stop(409, "another machine sends runs of this spool; go on as a new spool")
+    return _stop(409, _TWO)
+
+
+def _from(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def agents_app(side: AgentSide) -> ASGIApp:

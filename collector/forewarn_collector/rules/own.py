@@ -27,9 +27,15 @@ CLOCK_ERROR = Metric(
     "How far the host's clock is from the collector's, and which way.",
     ("direction",),
 )
+HOST_CLONED = Metric(
+    "host_cloned",
+    Unit.COUNT,
+    "1 while two machines use one identity, 0 once that is over; who is kept, and who is the copy.",
+    ("kept", "copy"),
+)
 COLLECTOR = "collector"
 """What stands for a check in rules that no check declares."""
-OWN_METRICS = (CHECK_FAILED, CLOCK_ERROR)
+OWN_METRICS = (CHECK_FAILED, CLOCK_ERROR, HOST_CLONED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,22 @@ OWN_RULES = (
             "synchronisation on. If many hosts say so at once, it is the collector's clock.",
         ),
         component=Component("clock"),
+        every=timedelta(minutes=5),
+    ),
+    OwnRule(
+        rule=State(
+            name="HostCloned",
+            metric=HOST_CLONED,
+            severity=Severity.HIGH,
+            when=1.0,
+            title="Two machines report as {host}: {kept} and {copy}",
+            advice="Both use the identity that was given to {host}. Of {kept}, heard first, "
+            "readings are taken; {copy} is turned away, and no orders are handed out to either. "
+            "On the copy run: forewarn-agent enrol --force STRING, with a new string of "
+            "forewarn-collector token create. Three hours later this ends by itself, or at once "
+            "with: forewarn-collector host settle ID.",
+        ),
+        component=Component("host"),
         every=timedelta(minutes=5),
     ),
 )

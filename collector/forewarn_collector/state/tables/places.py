@@ -91,3 +91,15 @@ enrolments = Table(
     Column("host_id", ForeignKey("hosts.id"), primary_key=True),
     Column("at", Moment, nullable=False),
 )
+
+# Two machines found with one identity: who is listened to, and who is turned away.
+host_doubles = Table(
+    "host_doubles",
+    metadata,
+    Column("host_id", ForeignKey("hosts.id"), primary_key=True),
+    json_column("kept", dict),
+    json_column("copy", dict),
+    Column("found_at", Moment, nullable=False),
+    Column("heard_at", Moment, nullable=False),
+    Column("settled_at", Moment),
+)
