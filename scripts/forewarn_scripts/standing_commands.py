@@ -92,8 +92,8 @@ def standing_new(
     --zone Europe/Berlin --within out-of-hours --reason "nightly"
 
     Where a disk fills:
-    forewarn standing new clean-temporary-files --on client:acme --on-rule DiskAlmostFull --max-per-day 2
-    --reason "before anybody is called" -- --yes
+    forewarn standing new clean-temporary-files --on client:acme --on-rule DiskAlmostFull
+    --max-per-day 2 --reason "before anybody is called" -- --yes
     """
     try:
         picked = to_run.pick(script)

@@ -1,8 +1,9 @@
 """A helper that takes one order and ends: what the kill test kills.
 
-    python one_order.py PLACE
+    python one_order.py PLACE KIND
 
-The script adds a line to PLACE/marker.  Everything of the order is always the same.
+KIND is `order`, `standing` (by a calendar) or `trigger` (by a rule).  The script adds a line to
+PLACE/marker.  Everything of the order is always the same.
 """
 
 import sys
@@ -10,12 +11,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.redteam.house import House
+from tests.redteam.house import House, order_id
+
+from forewarn_scripts.order import triggered
 
 
-def main(place: Path) -> None:
+def main(place: Path, kind: str) -> None:
     house = House(place) if not (place / "etc").exists() else again(place)
-    result = house.ask(house.order())
+    if kind == "order":
+        result = house.ask(house.order())
+    elif kind == "standing":
+        result = house.ask(house.standing(), occurrence="2026-11-21T08:00")
+    else:
+        order = house.standing(calendar=None, trigger="DiskAlmostFull")
+        result = house.ask(order, occurrence=triggered("DiskAlmostFull", order_id(500)))
     print(result.ended)
     house.restart()
 
@@ -32,4 +41,4 @@ def again(place: Path) -> House:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

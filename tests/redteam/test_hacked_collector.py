@@ -11,7 +11,8 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.redteam.house import (
@@ -38,9 +39,10 @@ from forewarn_scripts.decide import Asked
 from forewarn_scripts.envelope import Envelope, Signature
 from forewarn_scripts.keyring import KeyringRefused, KeyringText, anchored
 from forewarn_scripts.keys import key_id
-from forewarn_scripts.order import Ended, script_hash, triggered, write_moment
+from forewarn_scripts.order import Calendar, Ended, script_hash, triggered, write_moment
 
 LOW_ORDER = bytes([1]) + bytes(31)
+DAY = timedelta(days=1)
 Attack = Callable[[House], object]
 
 
@@ -262,6 +264,136 @@ def standing_with_an_invented_occurrence(h: House) -> object:
     return h.ask(h.standing(), occurrence="2026-11-21T08:00")
 
 
+def standing_for_tomorrow(h: House) -> object:
+    return h.ask(h.standing(), occurrence="2026-11-22T08:00")
+
+
+def standing_of_yesterday(h: House) -> object:
+    return h.ask(h.standing(not_before=write_moment(NOW - DAY)), occurrence="2026-11-20T08:00")
+
+
+def standing_edited_to_run_more_often(h: House) -> object:
+    return h.ask(altered(h.standing(), max_runs_a_day=24))
+
+
+def standing_edited_to_be_due(h: House) -> object:
+    later = Calendar(weekdays=(1,), at="20:00", zone="UTC", window_minutes=60)
+    now = {"weekdays": [6], "at": "08:00", "zone": "UTC", "window_minutes": 60}
+    return h.ask(altered(h.standing(calendar=later), calendar=now))
+
+
+def standing_moved_to_another_zone(h: House) -> object:
+    later = Calendar(weekdays=(6,), at="16:00", zone="UTC", window_minutes=60)
+    zone = {"weekdays": [6], "at": "16:00", "zone": "Asia/Singapore", "window_minutes": 60}
+    return h.ask(altered(h.standing(calendar=later), calendar=zone))
+
+
+def standing_in_a_zone_that_is_none(h: House) -> object:
+    """Nobody signed it; it must not bring the helper down either."""
+    zone = {"weekdays": [6], "at": "08:00", "zone": "Mars/Phobos", "window_minutes": 60}
+    return h.ask(altered(h.standing(), calendar=zone))
+
+
+def standing_in_a_zone_that_is_a_path(h: House) -> object:
+    zone = {"weekdays": [6], "at": "08:00", "zone": "../../etc/passwd", "window_minutes": 60}
+    return h.ask(altered(h.standing(), calendar=zone))
+
+
+def standing_expired(h: House) -> object:
+    old = h.standing(not_after=write_moment(NOW + DAY))
+    h.wall = NOW + DAY
+    return h.ask(old)
+
+
+def standing_with_the_clock_set_back(h: House) -> object:
+    """Yesterday's occurrence was withheld; the clock is set back to it."""
+    withheld = h.standing()
+    h.wall = NOW + timedelta(hours=26)
+    later = {
+        "not_before": write_moment(h.wall),
+        "not_after": write_moment(h.wall + timedelta(hours=1)),
+    }
+    assert h.ask(h.order(**later)).ended is Ended.DONE
+    h.marker.unlink()
+    h.restart()
+    h.wall = NOW
+    return h.ask(withheld, occurrence="2026-11-21T08:00")
+
+
+def standing_for_another_host(h: House) -> object:
+    return h.ask(h.standing(targets=(key_id(public(CLONE)),)))
+
+
+def standing_revoked(h: House) -> object:
+    order = h.standing(id=order_id(78))
+    assert h.ask(h.revocation(orders=(order_id(78),))).ended is Ended.REVOKED
+    h.restart()
+    return h.ask(order)
+
+
+def standing_signed_by_a_stranger(h: House) -> object:
+    return h.ask(h.standing(EVE))
+
+
+def standing_with_another_script(h: House) -> object:
+    return h.ask(h.standing(), script=b"echo evil >> " + str(h.marker).encode())
+
+
+def standing_for_a_year(h: House) -> object:
+    values = json.loads(h.standing().payload) | {"not_after": "2027-11-21T08:00:00Z"}
+    payload = json.dumps(values, separators=(",", ":")).encode()
+    return h.ask(Envelope(dsse.STANDING_ORDER, payload).signed_by(ANN))
+
+
+def standing_by_calendar_and_trigger(h: House) -> object:
+    values = json.loads(h.standing().payload) | {"trigger": "DiskAlmostFull"}
+    payload = json.dumps(values, separators=(",", ":")).encode()
+    return h.ask(Envelope(dsse.STANDING_ORDER, payload).signed_by(ANN))
+
+
+def single_order_as_an_occurrence(h: House) -> object:
+    return h.ask(h.order(), occurrence="2026-11-21T08:00")
+
+
+def trigger(h: House) -> Envelope:
+    return h.standing(calendar=None, trigger="DiskAlmostFull")
+
+
+def trigger_of_another_rule(h: House) -> object:
+    return h.ask(trigger(h), occurrence=triggered("MemoryLow", order_id(1)))
+
+
+def trigger_edited_to_another_rule(h: House) -> object:
+    edited = altered(trigger(h), trigger="MemoryLow")
+    return h.ask(edited, occurrence=triggered("MemoryLow", order_id(1)))
+
+
+def trigger_without_an_episode(h: House) -> object:
+    return h.ask(trigger(h))
+
+
+def trigger_by_a_date(h: House) -> object:
+    return h.ask(trigger(h), occurrence="2026-11-21T08:00")
+
+
+def trigger_by_an_episode_with_a_path(h: House) -> object:
+    return h.ask(trigger(h), occurrence="DiskAlmostFull:../../../etc/cron.d/x")
+
+
+def trigger_by_an_episode_that_ends_the_line(h: House) -> object:
+    return h.ask(trigger(h), occurrence=triggered("DiskAlmostFull", order_id(1)) + "\n")
+
+
+def trigger_outside_the_hours_of_the_host(h: House) -> object:
+    h.permit(h.policy_file.read_text() + 'hours = "22:00-05:00"\n')
+    return h.ask(trigger(h), occurrence=triggered("DiskAlmostFull", order_id(1)))
+
+
+def trigger_under_a_policy_without_standing(h: House) -> object:
+    h.permit(standing=False)
+    return h.ask(trigger(h), occurrence=triggered("DiskAlmostFull", order_id(1)))
+
+
 def duplicate_names_in_the_json(h: House) -> object:
     order = h.order()
     doubled = order.payload[:-1] + b',"argv":["evil"]}'
@@ -353,6 +485,30 @@ ATTACKS: list[tuple[Attack, str]] = [
     (standing_beyond_the_policy, "standing-not-allowed"),
     (standing_out_of_season, "not-due"),
     (standing_with_an_invented_occurrence, "not-due"),
+    (standing_for_tomorrow, "not-due"),
+    (standing_of_yesterday, "not-due"),
+    (standing_edited_to_run_more_often, "not-signed"),
+    (standing_edited_to_be_due, "not-signed"),
+    (standing_moved_to_another_zone, "not-signed"),
+    (standing_in_a_zone_that_is_none, "malformed"),
+    (standing_in_a_zone_that_is_a_path, "malformed"),
+    (standing_expired, "expired"),
+    (standing_with_the_clock_set_back, "not-due"),
+    (standing_for_another_host, "not-a-target"),
+    (standing_revoked, "revoked"),
+    (standing_signed_by_a_stranger, "not-signed"),
+    (standing_with_another_script, "wrong-script"),
+    (standing_for_a_year, "malformed"),
+    (standing_by_calendar_and_trigger, "malformed"),
+    (single_order_as_an_occurrence, "malformed"),
+    (trigger_of_another_rule, "wrong-rule"),
+    (trigger_edited_to_another_rule, "not-signed"),
+    (trigger_without_an_episode, "malformed"),
+    (trigger_by_a_date, "malformed"),
+    (trigger_by_an_episode_with_a_path, "malformed"),
+    (trigger_by_an_episode_that_ends_the_line, "malformed"),
+    (trigger_outside_the_hours_of_the_host, "outside-hours"),
+    (trigger_under_a_policy_without_standing, "standing-not-allowed"),
     (duplicate_names_in_the_json, "malformed"),
     (signed_bytes_with_two_meanings, "malformed"),
     (nested_without_end, "malformed"),
@@ -371,8 +527,8 @@ def test_an_attack_starts_nothing_and_is_written_down(
     assert house.refusals()[-1] == reason
 
 
-def test_there_are_thirty_attacks_at_least() -> None:
-    assert len(ATTACKS) >= 30
+def test_there_are_seventy_attacks_at_least() -> None:
+    assert len(ATTACKS) >= 70
 
 
 def test_without_an_attack_it_runs_once(house: House) -> None:
@@ -438,6 +594,69 @@ def test_a_trigger_runs_no_more_often_than_was_signed(house: House) -> None:
         house.ask(order, occurrence=triggered("DiskAlmostFull", order_id(number)))
     assert house.runs() == 2
     assert set(house.refusals()) == {"too-often"}
+
+
+def test_made_up_episodes_run_no_more_often_than_was_signed_and_leave_their_lie(
+    house: House,
+) -> None:
+    """The one thing a hacked collector can bring about: what a person signed for that rule, no
+    more often than they signed, and with the rule it claims in the host's own signed result."""
+    order = house.standing(calendar=None, trigger="DiskAlmostFull", max_runs_a_day=2)
+    for day in range(3):
+        for number in range(40):
+            house.wall = NOW + day * DAY + timedelta(minutes=number)
+            house.ask(order, occurrence=triggered("DiskAlmostFull", order_id(1000 * day + number)))
+    assert house.runs() == 6
+    started = [entry["key"] for entry in house.journal() if entry["event"] == "started"]
+    assert all(key.split("/")[1].startswith("DiskAlmostFull:") for key in started)
+
+
+def test_an_occurrence_replayed_gives_its_result_again_and_runs_nothing(house: House) -> None:
+    order = house.standing(calendar=None, trigger="DiskAlmostFull", max_runs_a_day=24)
+    occurrence = triggered("DiskAlmostFull", order_id(1))
+    first = house.ask(order, occurrence=occurrence)
+    for _ in range(5):
+        house.restart()
+        assert house.ask(order, occurrence=occurrence) == first
+    for path in (house.place / "helper" / "results").iterdir():
+        path.unlink()
+    assert house.ask(order, occurrence=occurrence).reason.startswith("repeated")
+    assert house.runs() == 1
+
+
+@pytest.mark.parametrize(
+    ("why", "day", "hours"),
+    [("clocks go forward over it", (3, 29), 23), ("clocks go back over it", (10, 25), 25)],
+)
+def test_asked_all_through_a_day_on_which_clocks_change_it_runs_once(
+    house: House, why: str, day: tuple[int, int], hours: int
+) -> None:
+    month, number = day
+    berlin = ZoneInfo("Europe/Berlin")
+    midnight = datetime(2026, month, number, tzinfo=berlin).astimezone(UTC)
+    house.keyring_file.write_bytes(house.keyring(expires="2027-11-21T08:00:00Z").to_bytes())
+    order = house.standing(
+        not_before=write_moment(midnight - DAY),
+        not_after=write_moment(midnight + 2 * DAY),
+        calendar=Calendar(weekdays=(7,), at="02:30", zone="Europe/Berlin", window_minutes=60),
+        max_runs_a_day=24,
+    )
+    for minutes in range(0, hours * 60, 5):
+        house.wall = midnight + timedelta(minutes=minutes)
+        house.ask(order)
+    assert house.runs() == 1, why
+
+
+def test_a_standing_order_cannot_be_told_to_run_more_often_by_turning_the_clock(
+    house: House,
+) -> None:
+    """Forward and back: time only goes forward for the journal, and a day's runs are counted."""
+    order = house.standing(max_runs_a_day=1)
+    for hours in (0, 24, 0, 1, 24, 2, 0, 23, 24, 0):
+        house.wall = NOW + timedelta(hours=hours)
+        house.restart()
+        house.ask(order)
+    assert house.runs() == 2  # the 21st and the 22nd, each once
 
 
 def test_an_hour_has_a_most(house: House) -> None:

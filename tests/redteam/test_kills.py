@@ -13,15 +13,15 @@ CALLS = "write,fsync,ftruncate,rename,unlink,mkdir,clone,clone3,vfork,memfd_crea
 ONE_ORDER = str(Path(__file__).with_name("one_order.py"))
 
 
-def helper(place: Path, *before: str) -> subprocess.CompletedProcess[str]:
-    argv = [*before, sys.executable, "-B", ONE_ORDER, str(place)]
+def helper(place: Path, kind: str, *before: str) -> subprocess.CompletedProcess[str]:
+    argv = [*before, sys.executable, "-B", ONE_ORDER, str(place), kind]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60)
 
 
-def points(place: Path, call: str) -> int:
+def points(place: Path, kind: str, call: str) -> int:
     """Return how often the helper makes a call while it sets up and serves the order."""
     log = place.with_suffix(".strace")
-    helper(place, "strace", "-o", str(log), "-e", f"trace={call}")
+    helper(place, kind, "strace", "-o", str(log), "-e", f"trace={call}")
     return sum(line.startswith(f"{call}(") for line in log.read_text().splitlines())
 
 
@@ -35,19 +35,20 @@ def prepared(place: Path) -> None:
 
 @pytest.mark.lab
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("kind", ["order", "standing", "trigger"])
 @pytest.mark.parametrize("call", CALLS.split(","))
 def test_a_script_starts_at_most_once_wherever_the_helper_is_killed(
-    tmp_path: Path, call: str
+    tmp_path: Path, call: str, kind: str
 ) -> None:
     prepared(tmp_path / "count")
-    total = points(tmp_path / "count", call)
+    total = points(tmp_path / "count", kind, call)
     for number in range(1, total + 1):
         place = tmp_path / f"{call}-{number}"
         prepared(place)
         inject = f"inject={call}:signal=SIGKILL:when={number}"
-        helper(place, "strace", "-o", "/dev/null", "-e", inject)
-        second = helper(place)
-        third = helper(place)
+        helper(place, kind, "strace", "-o", "/dev/null", "-e", inject)
+        second = helper(place, kind)
+        third = helper(place, kind)
         marker = place / "marker"
         runs = len(marker.read_text().splitlines()) if marker.exists() else 0
         assert runs <= 1, f"killed at {call} {number}"
