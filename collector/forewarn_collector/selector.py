@@ -252,6 +252,7 @@ _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 # -- asking --------------------------------------------------------------------------------------
 
+
 def texts_of(key: Key, host: Selectable) -> Collection[str]:
     """Return what a host has under any key but health."""
     return _TEXTS[key](host)

@@ -46,7 +46,8 @@ class TicketsTable(_Table):
         default=20,
         ge=1,
         le=100_000,
-        description="So many new ones a client and hour, the rest on one; critical ones again as many.",
+        description="So many new ones a client and hour, the rest on one; critical ones again as "
+        "many.",
     )
 
 

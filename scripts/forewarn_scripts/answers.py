@@ -266,6 +266,7 @@ class OrderLine(Answer):
     created_by: str
     created_at: datetime
     cancelled_at: datetime | None
+    script_name: str = ""
 
 
 class OrderList(Answer):

@@ -5,11 +5,10 @@ hosts was shown.  What comes back is verified here, too.
 """
 
 import base64
-import difflib
 import json
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +18,9 @@ from rich.text import Text
 from forewarn_checks.base.durations import parse_duration
 from forewarn_scripts import (
     account_commands,
+    approved,
+    credentials,
+    library,
     script_commands,
     signing,
     signing_desk,
@@ -27,14 +29,13 @@ from forewarn_scripts import (
 )
 from forewarn_scripts.answers import (
     Kept,
-    OrderLine,
     OrderList,
-    OrderWhole,
     ResultList,
 )
 from forewarn_scripts.asking import AsJson, here
 from forewarn_scripts.client import Collector, read
 from forewarn_scripts.exits import NOT_WELL, WRONG_USE
+from forewarn_scripts.following import Spread, follow
 from forewarn_scripts.keyring_commands import known_version
 from forewarn_scripts.keys import (
     BadKey,
@@ -46,11 +47,9 @@ from forewarn_scripts.own_key import KeyFile, PassphraseStdin, keys_app, open_ow
 from forewarn_scripts.shown import plain
 from forewarn_scripts.signing import Yes
 from forewarn_scripts.signing_desk import NotTrue
-from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble, working
+from forewarn_scripts.terminal import fail, note, print_json, print_out, tells_trouble
 from forewarn_scripts.to_run import Wishes
 
-_MOST_PAGES = 4
-_LOOK_SECONDS = 1.0
 _DONE = (Ended.DONE, Ended.REVOKED)
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
@@ -139,6 +138,7 @@ def run(
         signing.confirm(f"Sign this for {len(targets)} hosts?", yes=yes)
         envelope = signing.signed(order, key, stdin=passphrase_stdin)
         signing_desk.remember(signing.known_hosts(), targets)
+        approved.remember(_approved(), order.client, picked.name[:100], wanted.script)
         body = base64.b64encode(wanted.script).decode()
         collector.post("/scripts", client=order.client, name=picked.name[:100], body=body)
         sent = signing.send(
@@ -154,8 +154,12 @@ def run(
         note(f"order {order_id}")
         if needs > 1:
             note(f"it waits for {needs - 1} more: forewarn approve {order_id}")
-        if wait and needs == 1:
-            _follow(collector, order)
+        if (
+            wait
+            and needs == 1
+            and (stopped := follow(collector, order, Spread(canary, halt_after)))
+        ):
+            note(stopped)
         _tell_results(collector, order_id, as_json=as_json, all_must_answer=wait and needs == 1)
 
 
@@ -192,11 +196,13 @@ def approve(
         whole, envelope, order, script = signing.checked(collector, order_id)
         names = {one.fingerprint: one.name for one in whole.targets}
         signing.show_order(order, names)
-        _show_script(collector, order, script)
+        name = whole.order.script_name
+        _show_script(order, name, script)
         signing.confirm(f"Add your signature for {len(order.targets)} hosts?", yes=yes)
         signed = envelope.signed_by(open_own(key, stdin=passphrase_stdin))
         text = signed.to_bytes().decode()
         signing.send(collector, f"/orders/{order_id}/approve", envelope=text)
+        approved.remember(_approved(), order.client, name, script)
         note(f"order {order_id}: {len(signed.signatures)} of {whole.order.needs} signatures")
 
 
@@ -230,42 +236,18 @@ def results(order_id: OrderId, as_json: AsJson = False) -> None:
 # -- parts ---------------------------------------------------------------------------------------
 
 
-def _show_script(collector: Collector, order: Work, script: bytes) -> None:
-    """Show a script, or its difference to the one run before for the same reason."""
-    text = script.decode("utf-8", "replace").splitlines()
-    for line in _earlier(collector, order):
-        before = read(OrderWhole, collector.get(f"/orders/{line.id}"))
-        old = signing_desk.decoded_script(before.script).decode("utf-8", "replace").splitlines()
-        note(f"script, compared with order {line.id}:")
-        for changed in difflib.unified_diff(old, text, "before", "now", lineterm=""):
-            note(f"  {changed}")
-        return
-    note("script:")
-    for written in text:
-        note(f"  {written}")
+def _show_script(order: Work, name: str, script: bytes) -> None:
+    """Show what the script can do, and how it differs from the one signed for before."""
+    own = library.of_hash(order.script_sha256)
+    risk = f"{own.manifest.risk}: {own.manifest.help}" if own else "unknown: not of the library"
+    note(f"risk    {risk}")
+    before = approved.last(_approved(), order.client, name)
+    for line in approved.compared(before, script):
+        note(line)
 
 
-def _earlier(collector: Collector, order: Work) -> list[OrderLine]:
-    """Return the last other order for the same reason, in a list of one, or nothing."""
-    found = read(OrderList, collector.get("/orders")).orders
-    alike = [one for one in found if one.id != order.id and one.reason == order.reason]
-    return [one for one in alike if one.script_sha256][:1]
-
-
-def _follow(collector: Collector, order: Work) -> None:
-    """Wait until every host answered, or the order's time is over."""
-    with working("waiting for hosts") as tell:
-        while datetime.now(UTC) < order.ends:
-            whole = read(OrderWhole, collector.get(f"/orders/{order.id}"))
-            ended = [one for one in whole.targets if one.ended_at]
-            running = sum(1 for one in whole.targets if one.offered_at and not one.ended_at)
-            well = sum(one.well for one in ended)
-            tell(
-                f"{well} well, {len(ended) - well} not, {running} running, of {len(whole.targets)}"
-            )
-            if len(ended) == len(whole.targets):
-                return
-            time.sleep(_LOOK_SECONDS)
+def _approved() -> Path:
+    return approved.folder(credentials.place())
 
 
 def _tell_results(
@@ -300,7 +282,8 @@ def _print_results(found: list[Result], names: Mapping[str, str]) -> None:
         code = "" if one.exit_code is None else f", exit code {one.exit_code}"
         reason = f": {plain(one.reason)}" if one.reason else ""
         which = f"  {plain(one.occurrence)}" if one.occurrence else ""
-        print_out(Text(f"{plain(names[one.host])}{which}  {one.ended}{code}{reason}"))
+        head = f"{plain(names[one.host])}{which}  {one.ended}{code}{reason}"
+        print_out(Text(head.replace("\n", " ")))
         for line in one.output.splitlines():
             print_out(Text(f"  {plain(line)}"))
 

@@ -66,6 +66,7 @@ class OrderLine:
     created_by: str
     created_at: datetime
     cancelled_at: datetime | None
+    script_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +254,14 @@ def _visible(connection: Connection, asker: Principal, order_id: str) -> _Seen:
 
 def _line(connection: Connection, order_id: str) -> OrderLine:
     row = connection.execute(
-        select(orders, clients.c.name.label("client"))
+        select(orders, clients.c.name.label("client"), scripts.c.name.label("script_name"))
         .join(clients, clients.c.id == orders.c.client_id)
+        .join(
+            scripts,
+            (scripts.c.client_id == orders.c.client_id)
+            & (scripts.c.sha256 == orders.c.script_sha256),
+            isouter=True,
+        )
         .where(orders.c.id == order_id)
     ).one()
     envelope = state.envelope_of(connection, order_id)
@@ -271,4 +278,5 @@ def _line(connection: Connection, order_id: str) -> OrderLine:
         created_by=row.created_by,
         created_at=row.created_at,
         cancelled_at=row.cancelled_at,
+        script_name=row.script_name or "",
     )

@@ -19,6 +19,7 @@ from forewarn_collector.state import hosts as known
 from forewarn_collector.state import orders as state
 from forewarn_collector.state import tables
 from forewarn_collector.state.order_results import record_result
+from forewarn_scripts import approved, credentials
 from forewarn_scripts.decide import Asked
 from forewarn_scripts.envelope import Envelope
 from forewarn_scripts.keys import Cost, key_id, write_key
@@ -114,6 +115,7 @@ def test_a_second_person_sees_what_they_approve(
     run(ann, script, "--yes", "--no-wait", "--needs", "2")
     write_key(tmp_path / "ben.json", "ben", BEN, PASSPHRASE.strip(), Cost(1, 8192))
     monkeypatch.setenv("FOREWARN_KEY", str(tmp_path / "ben.json"))
+    monkeypatch.setattr("forewarn_scripts.approved.FOLDER", "approved-by-ben")  # a machine of his
     order = newest(world)
     signed = ann.run("approve", order, "--yes", "--passphrase-stdin", input=PASSPHRASE)
     assert signed.exit_code == 0, signed.stderr
