@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "forecast": [sys.executable, "-m", "benchmarks.forecast"],
     "tickets": [sys.executable, "-m", "benchmarks.tickets"],
     "noise": [sys.executable, "-m", "benchmarks.noise"],
+    "orders": [sys.executable, "-m", "benchmarks.order_spread"],
     "rules": [sys.executable, "-m", "benchmarks.rule_pass"],
     "suppression": [sys.executable, "-m", "benchmarks.suppression"],
     "agent": [sys.executable, "-m", "benchmarks.agent_footprint"],
