@@ -105,10 +105,8 @@ def keys_publish(file: File) -> None:
     """Have the collector hand a keyring on to hosts, with the orders they fetch (role approver)."""
     data, held = _read(file), _remembered()
     try:
-        if held is None or held.source == data:
-            found = anchored(data)
-        else:
-            found = advanced(held, data)
+        newer = held is not None and held.source != data
+        found = advanced(held, data) if held is not None and newer else anchored(data)
     except KeyringRefused as bad:
         fail(f"{file}: {bad}", NOT_WELL)
     with here() as collector:

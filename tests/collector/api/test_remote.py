@@ -19,7 +19,6 @@ from forewarn_collector.state import hosts as known
 from forewarn_collector.state import orders as state
 from forewarn_collector.state import tables
 from forewarn_collector.state.order_results import record_result
-from forewarn_scripts import approved, credentials
 from forewarn_scripts.decide import Asked
 from forewarn_scripts.envelope import Envelope
 from forewarn_scripts.keys import Cost, key_id, write_key
