@@ -23,7 +23,7 @@ COMMANDS = {
     "forewarn": operator_app,
 }
 # Fenced blocks are held whole by test_docs_commands.py.
-_USE = re.compile(r"(?:^|`)(forewarn(?:-agent|-collector)?)((?: [a-z]+)+)", re.MULTILINE)
+_USE = re.compile(r"(?:^|`)(forewarn(?:-agent|-collector)?)((?: [a-z][a-z-]*)+)", re.MULTILINE)
 WRITTEN = sorted(
     path
     for folder in (".", "docs", "benchmarks", "checks", "scripts", "lock")

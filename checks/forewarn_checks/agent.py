@@ -73,8 +73,8 @@ CHECK = Check(
             advice=(
                 "Rows are missing or were changed: somebody who owns the collector may hide what "
                 "they did. Was a backup restored? Then say so: forewarn-collector audit "
-                "accept-rewind. If not, run forewarn-collector audit verify, and compare with "
-                "forewarn-agent status on several hosts."
+                "accept-rewind --reason WHY. If not, run forewarn-collector audit verify, and look "
+                "whether other hosts say the same."
             ),
         ),
         Growth(

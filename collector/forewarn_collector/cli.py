@@ -4,10 +4,17 @@ import os
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
 from forewarn_collector import clock, doctor, instance
-from forewarn_collector.commands import entry, hosting, judging, keeping, measuring, telling
+from forewarn_collector.commands import (
+    auditing,
+    entry,
+    hosting,
+    judging,
+    keeping,
+    measuring,
+    telling,
+)
 from forewarn_collector.commands.frame import (
     HERE,
     NO_INSTANCE,
@@ -21,7 +28,6 @@ from forewarn_collector.commands.frame import (
     say,
     tells_trouble,
 )
-from forewarn_collector.state import audit, reports
 from forewarn_collector.state.database import open_sqlite
 from forewarn_collector.state.migrations import migrate
 
@@ -33,14 +39,13 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-audits = typer.Typer(help="The log of who did what.", no_args_is_help=True)
 app.add_typer(entry.tokens, name="token")
 app.add_typer(entry.users, name="user")
 app.add_typer(hosting.hosts, name="host")
 app.add_typer(judging.rules, name="rules")
 app.add_typer(telling.destinations, name="destination")
 app.add_typer(telling.outbox, name="outbox")
-app.add_typer(audits, name="audit")
+app.add_typer(auditing.audits, name="audit")
 app.add_typer(hosting.packages, name="packages")
 app.command()(measuring.bench)
 app.command()(keeping.backup)
@@ -133,31 +138,6 @@ def migrate_command(directory: Directory = HERE) -> None:
         say(f"{path} went from step {done.before or 'nothing'} to {done.after}")
         if done.snapshot:
             say(f"  what it was before is kept in {done.snapshot}")
-
-
-@audits.command("verify")
-@tells_trouble
-def verify(as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """Check that no row of the audit log and no service report was altered or taken out.
-
-    Exit code 1: something was.  What was taken from the very end shows only against a copy.
-    """
-    with instance.opened_state(instance.find(directory)) as database, database.read() as held:
-        broken = audit.broken_at(held)
-        faults = list(reports.faults(held))
-        count = reports.count(held)
-    if as_json:
-        told: list[JsonValue] = [*faults]
-        print_json({"audit_broken_at": broken, "reports": count, "report_faults": told})
-    elif broken is None and not faults:
-        say("audit log: every row follows from those before it")
-        say(f"service reports: all {count} are as they were written")
-    if broken is not None and not as_json:
-        say(f"audit log: the chain breaks at row {broken}: it or one before it was changed")
-    for fault in [] if as_json else faults:
-        say(f"service reports: {fault}")
-    if broken is not None or faults:
-        raise typer.Exit(NOT_WELL)
 
 
 @app.command("doctor")

@@ -15,11 +15,12 @@ from forewarn_collector.cli import app
 from forewarn_collector.instance import opened_state
 from forewarn_collector.state import audit
 from forewarn_collector.state.by_hand import Call, report
-from forewarn_collector.state.hosts import place
+from forewarn_collector.state.hosts import KnownHost, Place, insert_host, place, record_facts
 from forewarn_collector.state.outbox import Telling
 from forewarn_collector.state.tables import audit as audit_rows
 from forewarn_collector.state.tables import clients, enrolment_tokens, service_reports, sites
 from forewarn_collector.state.work import resolve
+from forewarn_collector.witnessing import signing_key
 
 
 def run(directory: Path, *words: str, given: str = "") -> Result:
@@ -172,6 +173,23 @@ def test_what_was_done_is_in_the_audit_log_and_altering_it_is_found(made: Path) 
     assert run(made, "audit", "verify").exit_code == 1
 
 
+WITNESS = "0193aaaa-0000-7000-8000-000000000001"
+
+
+def witness(where: Place) -> KnownHost:
+    return KnownHost(
+        number=1,
+        id=WITNESS,
+        client_id=where.client_id,
+        site_id=where.site_id,
+        name="web1",
+        public_key=b"k" * 32,
+        client="acme",
+        site="hq",
+        system="linux",
+    )
+
+
 def test_a_report_that_was_altered_is_found_beside_the_audit_log(made: Path) -> None:
     """As text and for programs."""
     now = clock.now()
@@ -182,13 +200,43 @@ def test_a_report_that_was_altered_is_found_beside_the_audit_log(made: Path) -> 
         number = report(connection, call, **common)  # type: ignore[arg-type]
         resolve(connection, number, text="oiled", clients=None, **common)  # type: ignore[arg-type]
     well = run(made, "audit", "verify", "--json")
-    assert json.loads(well.stdout) == {"audit_broken_at": None, "reports": 1, "report_faults": []}
+    told = json.loads(well.stdout)
+    assert told.pop("audit_rows") >= 0
+    assert told == {
+        "audit_broken_at": None,
+        "witnesses_agree": 0,
+        "witnesses_contradict": [],
+        "reports": 1,
+        "report_faults": [],
+    }
     with opened_state(made) as database, database.write() as connection:
         connection.execute(service_reports.update().values(document="[]"))
     found = run(made, "audit", "verify", "--json")
     assert found.exit_code == 1
     assert len(json.loads(found.stdout)["report_faults"]) == 2
     assert "not the one that was hashed" in run(made, "audit", "verify").stdout
+
+
+def test_a_log_that_was_set_back_is_found_by_what_hosts_were_shown(made: Path) -> None:
+    """Cut at its end the chain still holds; a host remembers better, until somebody says why."""
+    now, key = clock.now(), signing_key(made)
+    with opened_state(made) as database, database.write() as connection:
+        audit.record(connection, now, "ann", "one")
+        where = place(connection, "acme", "hq", now)
+        insert_host(connection, witness(where), now)
+        audit.record(connection, now, "ann", "two")
+        point = audit.checkpoint(connection)
+        assert point is not None
+        shown = audit.signed(point, key).text()
+        record_facts(connection, WITNESS, {audit.WITNESS_FACT: shown}, now)
+    assert json.loads(run(made, "audit", "verify", "--json").stdout)["witnesses_agree"] == 1
+    with opened_state(made) as database, database.write() as connection:
+        connection.execute(audit_rows.delete().where(audit_rows.c.action == "two"))
+    found = run(made, "audit", "verify")
+    assert found.exit_code == 1
+    assert "which is not here as it was" in found.stdout.replace("\n", " ")
+    assert run(made, "audit", "accept-rewind", "--reason", "backup of monday").exit_code == 0
+    assert run(made, "audit", "verify").exit_code == 0
 
 
 def test_a_folder_open_to_others_is_refused(made: Path) -> None:
